@@ -1,0 +1,118 @@
+"""Who is calling: people by signed tokens, services by their certificates.
+
+A person's token is a JWT (EdDSA, Ed25519) with `sub` (the user id), `aud`, `iat`, `exp` and `kid` in its header.
+The gateway verifies it and passes the very same token on; every service verifies it again, so a service that is
+taken over can't speak for people who did not call. Keys come from a JWKS file only, never from the token.
+"""
+
+import json
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mesh.config import TokenConfig
+from mesh.errors import Unauthenticated
+
+ALGORITHM = "EdDSA"
+CACHED_TOKENS = 20_000
+MAX_TOKEN_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The person on whose behalf a call is made."""
+
+    user_id: int
+    expires_at: int
+    """Unix time in seconds."""
+    token: str = field(repr=False)
+
+
+_viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
+
+
+def viewer() -> Viewer:
+    """Return the person of the current call; `Unauthenticated` when the call bears no token."""
+    if (found := _viewer.get()) is None:
+        raise Unauthenticated
+    return found
+
+
+def viewer_id() -> int:
+    """Return the user id of the current call; `Unauthenticated` when the call bears no token."""
+    return viewer().user_id
+
+
+def set_viewer(value: Viewer | None) -> None:
+    """Set the person of the current task and what it starts."""
+    _viewer.set(value)
+
+
+def current_viewer() -> Viewer | None:
+    """Return the person of the current call, if any."""
+    return _viewer.get()
+
+
+class TokenVerifier:
+    """Verifies tokens with a fixed set of keys; a verified token is remembered until it expires."""
+
+    def __init__(self, keys: dict[str, jwt.PyJWK], audience: str) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._known: dict[str, Viewer] = {}
+
+    @classmethod
+    def from_config(cls, config: TokenConfig) -> "TokenVerifier":
+        """Read the JWKS file; keys without `kid` or of another kind than Ed25519 are refused with `ValueError`."""
+        key_set = json.loads(Path(config.keys).read_text(encoding="utf-8"))
+        keys = {}
+        for one in key_set["keys"]:
+            if one.get("kty") != "OKP" or one.get("crv") != "Ed25519" or not one.get("kid"):
+                raise ValueError(f"{config.keys} holds a key that is not Ed25519 with a kid")
+            keys[one["kid"]] = jwt.PyJWK(one, algorithm=ALGORITHM)
+        return cls(keys, config.audience)
+
+    def verify(self, authorization: str | None) -> Viewer:
+        """Return the person of an `Authorization: Bearer ...` value; `Unauthenticated` when it is not valid now."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+            raise Unauthenticated
+        known = self._known.get(token)
+        if known is None:
+            known = self._decode(token)
+            if len(self._known) >= CACHED_TOKENS:
+                self._known.clear()
+            self._known[token] = known
+        if known.expires_at <= time.time():
+            raise Unauthenticated("the token has expired")
+        return known
+
+    def _decode(self, token: str) -> Viewer:
+        try:
+            key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                raise Unauthenticated("the token is signed with an unknown key")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                options={"require": ["exp", "iat", "sub", "aud"]},
+            )
+            user_id = int(claims["sub"])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Unauthenticated from error
+        if user_id <= 0:
+            raise Unauthenticated
+        return Viewer(user_id, int(claims["exp"]), token)
+
+
+def mint(*, private_key: Ed25519PrivateKey, key_id: str, user_id: int, audience: str, lifetime_seconds: int) -> str:
+    """Sign a token; for development and tests, where no accounts system does it."""
+    now = int(time.time())
+    claims = {"sub": str(user_id), "aud": audience, "iat": now, "exp": now + lifetime_seconds}
+    return jwt.encode(claims, private_key, algorithm=ALGORITHM, headers={"kid": key_id})

@@ -1,0 +1,154 @@
+"""What the server does around every call, in one interceptor.
+
+In this order: count it or shed it, check the caller's certificate against the method's list, adopt the request id
+and the deadline, verify the person's token, run the method, turn errors into statuses, measure. One wrapper instead
+of seven interceptors: three wrapping ones cost 8 % of a call.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+from prometheus_client import Counter, Gauge, Histogram
+
+from mesh import auth, telemetry
+from mesh.auth import TokenVerifier
+from mesh.errors import HeliographError, Internal, Overloaded, PermissionDenied
+from mesh.grpc.status import code_of, trailers_of
+from mesh.grpc.tls import caller_of
+
+Context = Any
+Servicer = Callable[[Any, Context], Any]
+Callers = Mapping[str, frozenset[str]]
+"""Who may call: by full method `/package.Service/Method`, or by `package.Service` for all methods not named."""
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""When the caller of the current call stops waiting, on the clock of `time.monotonic`."""
+
+OPEN_TO_ALL = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "grpc.reflection.v1.ServerReflection",
+)
+RETRY_AFTER_MS = 500
+
+_log = telemetry.get_logger(__name__)
+_handled = Counter("grpc_server_handled", "Finished calls", ["method", "code", "caller"])
+_seconds = Histogram(
+    "grpc_server_handling_seconds",
+    "Time from the arrival of a call to its end",
+    ["method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_in_flight = Gauge("grpc_server_in_flight", "Calls being handled")
+
+
+class CallGuard(grpc.aio.ServerInterceptor):
+    """Wraps every method of a server."""
+
+    def __init__(self, *, callers: Callers, verifier: TokenVerifier, max_in_flight: int) -> None:
+        self._callers = callers
+        self._verifier = verifier
+        self._max_in_flight = max_in_flight
+        self._count = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the method's handler, wrapped."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return handler  # streaming requests: only reflection has them
+
+    def _unary(self, method: str, behavior: Servicer) -> Servicer:
+        async def handle(request: Any, context: Context) -> Any:
+            started = time.monotonic()
+            caller = caller_of(context)
+            outcome = "OK"
+            self._enter()
+            try:
+                self._admit(method, caller, context)
+                return await behavior(request, context)
+            except HeliographError as error:
+                outcome = error.status
+                await context.abort(code_of(error), error.message, trailers_of(error))
+            except Exception as error:
+                if isinstance(error, grpc.aio.AbortError):
+                    raise
+                outcome = "INTERNAL"
+                await self._hide(method, context)
+            finally:
+                self._leave(method, outcome, caller, started)
+
+        return handle
+
+    def _stream(self, method: str, behavior: Servicer) -> Servicer:
+        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+            started = time.monotonic()
+            caller = caller_of(context)
+            outcome = "OK"
+            self._enter()
+            try:
+                self._admit(method, caller, context)
+                async for reply in behavior(request, context):
+                    yield reply
+            except HeliographError as error:
+                outcome = error.status
+                await context.abort(code_of(error), error.message, trailers_of(error))
+            except Exception as error:
+                if isinstance(error, grpc.aio.AbortError):
+                    raise
+                outcome = "INTERNAL"
+                await self._hide(method, context)
+            finally:
+                self._leave(method, outcome, caller, started)
+
+        return handle
+
+    def _enter(self) -> None:
+        self._count += 1
+        _in_flight.set(self._count)
+
+    def _leave(self, method: str, outcome: str, caller: str, started: float) -> None:
+        self._count -= 1
+        _in_flight.set(self._count)
+        _handled.labels(method, outcome, caller).inc()
+        _seconds.labels(method).observe(time.monotonic() - started)
+
+    def _admit(self, method: str, caller: str, context: Context) -> None:
+        if self._count > self._max_in_flight:
+            raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
+        service = method[1:].partition("/")[0]
+        allowed = self._callers.get(method) or self._callers.get(service, frozenset())
+        if caller not in allowed and service not in OPEN_TO_ALL:
+            raise PermissionDenied(f"{caller or 'a caller without a certificate'} may not call {method}")
+        metadata = dict(context.invocation_metadata() or ())
+        telemetry.adopt(metadata.get("traceparent"))
+        remaining = context.time_remaining()
+        deadline.set(None if remaining is None else time.monotonic() + remaining)
+        token = metadata.get("authorization")
+        auth.set_viewer(self._verifier.verify(token) if token else None)
+
+    @staticmethod
+    async def _hide(method: str, context: Context) -> None:
+        _log.exception("call_failed", method=method)
+        hidden = Internal(request_id=telemetry.request_id.get())
+        await context.abort(code_of(hidden), hidden.message, trailers_of(hidden))

@@ -1,0 +1,102 @@
+"""A gRPC server of the mesh."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from mesh.auth import TokenVerifier
+from mesh.errors import RefusedToServe
+from mesh.grpc.calls import Callers, CallGuard
+from mesh.grpc.tls import Credentials
+from mesh.health import Health
+
+MAX_IN_FLIGHT = 512
+"""Calls that one process handles at once; more are refused at once, so that those it has are answered in time."""
+MAX_REQUEST_BYTES = 1024 * 1024
+HEALTH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One gRPC service: its full name, and what registers its servicer."""
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+
+
+class Server:
+    """A started server."""
+
+    def __init__(self, server: grpc.aio.Server, health: Health, grpc_health: HealthServicer, port: int) -> None:
+        self._server = server
+        self._health = health
+        self._grpc_health = grpc_health
+        self.port = port
+        """The port that the system gave when port 0 was asked for."""
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Say NOT_SERVING, take no new calls, let those in flight finish within `grace_seconds`."""
+        self._health.draining = True
+        await self._grpc_health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)
+
+    async def watch_health(self) -> None:
+        """Keep the gRPC health status in step with the dependencies, until cancelled."""
+        while True:
+            ready = await self._health.is_ready()
+            status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+            await self._grpc_health.set("", status)
+            await asyncio.sleep(HEALTH_SECONDS)
+
+
+@asynccontextmanager
+async def serve(
+    *,
+    listen: str,
+    services: list[Service],
+    callers: Callers,
+    credentials: Credentials,
+    verifier: TokenVerifier,
+    health: Health,
+    reflected: bool,
+    max_in_flight: int = MAX_IN_FLIGHT,
+) -> AsyncIterator[Server]:
+    """Start a server on `host:port`; `reflected` lets development tools ask for the protos."""
+    server = grpc.aio.server(
+        interceptors=[CallGuard(callers=callers, verifier=verifier, max_in_flight=max_in_flight)],
+        options=[
+            # Otherwise two processes on one port would share it in silence.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.max_concurrent_streams", 2 * max_in_flight),
+        ],
+    )
+    for service in services:
+        service.register(server)
+    grpc_health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(grpc_health, server)
+    if reflected:
+        reflection.enable_server_reflection([*(one.name for one in services), reflection.SERVICE_NAME], server)
+    try:
+        port = server.add_secure_port(listen, credentials.server())
+    except RuntimeError as error:
+        raise RefusedToServe(f"{listen} is in use by another process; set HELIOGRAPH_LISTEN to a free one") from error
+    await server.start()
+    try:
+        yield Server(server, health, grpc_health, port)
+    finally:
+        await server.stop(None)
+
+
+def allow(*names: str, by: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    """Return a table of callers: each of the services or methods `names` may be called `by` these."""
+    return {name: frozenset(by) for name in names}

@@ -1,0 +1,318 @@
+"""NATS: streams, publishing with an id, ordered reading, consuming with explicit outcomes, and best-effort notices.
+
+Reading is by pull requests that are renewed before they run dry, so messages arrive as soon as they are stored and
+a slow reader holds nothing but its own batch. (nats-py's `fetch(n)` waits for `n` messages or its timeout.)
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
+
+from mesh.errors import RefusedToServe, Unavailable
+from mesh.telemetry import get_logger
+
+PUBLISH_SECONDS = 5.0
+REQUEST_SECONDS = 30.0
+HEARTBEAT_SECONDS = 5.0
+RECONNECT_WAIT_SECONDS = 0.25
+_NANOSECONDS = 1_000_000_000
+
+_log = get_logger(__name__)
+
+
+class MessagingUnavailable(Unavailable):
+    """NATS is away, or did not acknowledge in time; a publish may have been stored: repeat it with the same id."""
+
+    reason = "MESSAGING_UNAVAILABLE"
+    message = "messaging does not answer right now; retry soon"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A publish acknowledgement: the message is on disk at `sequence`; `duplicate` when its id was known already."""
+
+    stream: str
+    sequence: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of a stream."""
+
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+    stream_sequence: int
+    consumer_sequence: int
+    deliveries: int
+    """1 for the first delivery."""
+
+
+class JetStream:
+    """One connection to NATS. It reconnects by itself, for ever; calls meanwhile fail with `MessagingUnavailable`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._context = client.jetstream(timeout=PUBLISH_SECONDS)
+
+    async def declare_stream(self, config: StreamConfig) -> None:
+        """Create the stream, or bring an existing one to this configuration. Safe to repeat."""
+        with _translated():
+            try:
+                await self._context.add_stream(config)
+            except nats.js.errors.BadRequestError:
+                await self._context.update_stream(config)
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        message_id: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Stored:
+        """Store a message and return where; a `message_id` seen within the stream's dedup window stores nothing new."""
+        sent = dict(headers or {})
+        if message_id is not None:
+            sent["Nats-Msg-Id"] = message_id
+        with _translated():
+            ack = await self._context.publish(subject, payload, headers=sent or None)
+        return Stored(ack.stream, ack.seq, bool(ack.duplicate))
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Send a notice to whoever listens right now; it is not stored, and lost when NATS is away."""
+        if self._client.is_connected:
+            await self._client.publish(subject, payload)
+
+    async def hear(
+        self, subject: str, on_notice: Callable[[Msg], Any], *, queue: str = "", pending_limit: int = 65_536
+    ) -> Subscription:
+        """Call `on_notice` (plain or async) for each notice; returns once the server knows of the subscription."""
+
+        async def call(message: Msg) -> None:
+            result = on_notice(message)
+            if asyncio.iscoroutine(result):
+                await result
+
+        with _translated():
+            subscription = await self._client.subscribe(subject, queue=queue, cb=call, pending_msgs_limit=pending_limit)
+            # Without the flush a notice that is sent elsewhere a moment later can be missed.
+            await self._client.flush()
+        return subscription
+
+    async def last_sequence(self, stream: str, *, subject: str | None = None) -> int:
+        """Return the sequence of the newest message of the stream, or of one subject in it; 0 when there is none."""
+        with _translated():
+            if subject is None:
+                return (await self._context.stream_info(stream)).state.last_seq
+            try:
+                return (await self._context.get_last_msg(stream, subject)).seq or 0
+            except nats.js.errors.NotFoundError:
+                return 0
+
+    async def read_in_order(self, stream: str, *, after: int, batch: int = 500) -> AsyncIterator[list[Received]]:
+        """Yield the stream's messages from sequence `after` + 1 on, in order, each once, for ever.
+
+        Batches are whatever has arrived, at most `batch`. No acknowledgements: the caller keeps its own position. A
+        reset of the connection, of the server or of the consumer is healed by reading again from the last position.
+        """
+        position = after
+        while True:
+            config = ConsumerConfig(
+                ack_policy=AckPolicy.NONE,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=position + 1,
+                inactive_threshold=60.0,
+                mem_storage=True,
+                num_replicas=1,
+            )
+            try:
+                async with self._pull(stream, config, batch=batch) as pull:
+                    expected = 1
+                    async for messages in pull.batches():
+                        received = [read(message) for message in messages]
+                        if [one.consumer_sequence for one in received] != list(
+                            range(expected, expected + len(received))
+                        ):
+                            break  # something was lost on the way: read again from the position
+                        expected += len(received)
+                        position = received[-1].stream_sequence
+                        yield received
+            except MessagingUnavailable as error:
+                _log.warning("ordered_reader_reset", stream=stream, position=position, cause=str(error.__cause__))
+                await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+
+    async def ensure_consumer(self, stream: str, config: ConsumerConfig) -> str:
+        """Create or update a consumer and return its name."""
+        with _translated():
+            info = await self._context.add_consumer(stream, config)
+        return info.name
+
+    async def raw_request(self, subject: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Call the server's JSON API where nats-py has no method for it."""
+        with _translated():
+            reply = await self._client.request(subject, json.dumps(payload).encode(), timeout=PUBLISH_SECONDS)
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+    @property
+    def context(self) -> Any:
+        """Return nats-py's own JetStream context, for administration in tests and tools."""
+        return self._context
+
+    async def ping(self) -> None:
+        """Raise `MessagingUnavailable` unless NATS answers."""
+        with _translated():
+            await self._client.flush(timeout=2)
+
+    @asynccontextmanager
+    async def pull_from(self, stream: str, consumer: str, *, batch: int) -> AsyncIterator["Pull"]:
+        """Open pull requests on an existing consumer."""
+        with _translated():
+            inbox = self._client.new_inbox()
+            subscription = await self._client.subscribe(inbox, pending_msgs_limit=batch * 4)
+        try:
+            yield Pull(self._client, subscription, inbox, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", batch)
+        finally:
+            if not self._client.is_closed:
+                await subscription.unsubscribe()
+
+    @asynccontextmanager
+    async def _pull(self, stream: str, config: ConsumerConfig, *, batch: int) -> AsyncIterator["Pull"]:
+        name = await self.ensure_consumer(stream, config)
+        async with self.pull_from(stream, name, batch=batch) as pull:
+            yield pull
+
+
+class Pull:
+    """Messages of one consumer as they come."""
+
+    def __init__(self, client: Client, subscription: Subscription, inbox: str, subject: str, batch: int) -> None:
+        self._client = client
+        self._subscription = subscription
+        self._inbox = inbox
+        self._subject = subject
+        self._batch = batch
+        self._asked = 0
+
+    async def batches(self) -> AsyncIterator[list[Msg]]:
+        """Yield what has arrived, at least one message each time; `MessagingUnavailable` when the consumer is gone."""
+        while True:
+            if self._asked <= self._batch // 2:
+                await self._ask(self._batch - self._asked)
+            messages = [await self._next()]
+            queue = self._subscription._pending_queue
+            while not queue.empty() and len(messages) < self._batch:
+                # next_msg keeps the client's own count of pending bytes right
+                messages.append(await self._subscription.next_msg(timeout=1))
+            stored = [message for message in messages if not self._is_status(message)]
+            self._asked -= len(stored)
+            if stored:
+                yield stored
+
+    async def _ask(self, count: int) -> None:
+        request = {
+            "batch": count,
+            "expires": int(REQUEST_SECONDS * _NANOSECONDS),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
+        }
+        with _translated():
+            await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
+        self._asked += count
+
+    async def _next(self) -> Msg:
+        with _translated():
+            return await self._subscription.next_msg(timeout=HEARTBEAT_SECONDS * 2.5)
+
+    def _is_status(self, message: Msg) -> bool:
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            return False
+        if status == "100":  # heartbeat: the consumer lives and has nothing
+            return True
+        pending = (message.headers or {}).get("Nats-Pending-Messages")
+        if status in ("404", "408") or (status == "409" and pending is not None):
+            self._asked = max(0, self._asked - int(pending or self._asked))
+            return True
+        description = (message.headers or {}).get("Description", "")
+        raise MessagingUnavailable(f"the consumer ended: {status} {description}")
+
+
+def read(message: Msg) -> Received:
+    """Take a stream message apart."""
+    metadata = message.metadata
+    return Received(
+        subject=message.subject,
+        payload=message.data,
+        headers=dict(message.headers or {}),
+        stream_sequence=metadata.sequence.stream,
+        consumer_sequence=metadata.sequence.consumer,
+        deliveries=metadata.num_delivered,
+    )
+
+
+async def refuse_unless_syncing(client_varz: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Raise `RefusedToServe` unless the server's own report says that it syncs every write before its ack."""
+    report = await client_varz()
+    if not report.get("jetstream", {}).get("config", {}).get("sync_always"):
+        raise RefusedToServe(
+            "JetStream acknowledges before it syncs: an acknowledged message could be lost; "
+            "set jetstream { sync_interval: always } and start again"
+        )
+
+
+@asynccontextmanager
+async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[JetStream]:
+    """Connect, and drain at the end."""
+
+    async def on_error(error: Exception) -> None:
+        _log.warning("nats_error", error=repr(error))
+
+    async def on_disconnect() -> None:
+        _log.warning("nats_disconnected")
+
+    client = await nats.connect(
+        url,
+        name=name,
+        tls=tls,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+        connect_timeout=3,
+        ping_interval=5,
+        max_outstanding_pings=2,
+        # Nothing is buffered while disconnected: a publish fails at once and its caller decides.
+        pending_size=8 * 1024 * 1024,
+    )
+    try:
+        yield JetStream(client)
+    finally:
+        await client.close()
+
+
+class _translated:  # noqa: N801 - reads as a verb phrase
+    """Turn what nats-py raises when NATS is away into `MessagingUnavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(
+            error, nats.js.errors.BadRequestError
+        ):
+            raise MessagingUnavailable from error

@@ -1,0 +1,112 @@
+"""How a process starts and ends: in order, and in reverse.
+
+    async def start(process: Process) -> None:
+        postgres = await process.enter(mesh.postgres.connect(config.postgres))
+        server = await process.enter(...)
+        process.drain(server.drain)
+        process.loop("outbox_relay", relay.run)
+
+    raise SystemExit(lifecycle.main(start))
+
+SIGTERM or SIGINT: drain steps (newest first) finish what is in flight, loops are cancelled, contexts are left in
+reverse order, status 0. A second signal ends the process at once. A loop that ends or raises stops the process with
+status 1: a process that can't do its work must not look alive. `RefusedToServe` at the start: the reason is logged,
+status 3.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeVar
+
+import uvloop
+
+from mesh.errors import RefusedToServe
+from mesh.telemetry import get_logger
+
+T = TypeVar("T")
+_log = get_logger(__name__)
+
+FAILED = 1
+REFUSED = 3
+
+
+class Process:
+    """What a starting process acquires, so that it is given back in reverse order."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._drains: list[Callable[[], Awaitable[None]]] = []
+        self._loops: dict[asyncio.Task[None], str] = {}
+        self._stopping = asyncio.Event()
+        self.status = 0
+
+    async def enter(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter a context that is left when the process stops."""
+        return await self._stack.enter_async_context(context)
+
+    def drain(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Add what must happen first when the process stops, such as to finish calls in flight."""
+        self._drains.append(step)
+
+    def loop(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop for as long as the process lives; its end, by error or not, stops the process with status 1."""
+
+        async def body() -> None:
+            await run()
+
+        task = asyncio.create_task(body(), name=name)
+        self._loops[task] = name
+        task.add_done_callback(self._on_loop_end)
+
+    def stop(self) -> None:
+        """Ask the process to stop; a second time, end at once."""
+        if self._stopping.is_set():
+            os._exit(FAILED)
+        self._stopping.set()
+
+    async def wait(self) -> None:
+        """Return when the process was asked to stop."""
+        await self._stopping.wait()
+
+    async def shut_down(self) -> None:
+        """Drain, newest step first, then end the loops."""
+        for step in reversed(self._drains):
+            await step()
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    def _on_loop_end(self, task: asyncio.Task[None]) -> None:
+        if self._stopping.is_set() or task.cancelled():
+            return
+        _log.error("loop_died", loop=self._loops[task], exc_info=task.exception())
+        self.status = FAILED
+        self._stopping.set()
+
+
+async def run(start: Callable[[Process], Awaitable[None]]) -> int:
+    """Start, wait for a signal or a dead loop, stop; return the exit status."""
+    async with AsyncExitStack() as stack:
+        process = Process(stack)
+        events = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            events.add_signal_handler(number, process.stop)
+        try:
+            await start(process)
+        except RefusedToServe as refusal:
+            _log.error("refused_to_serve", why=str(refusal))
+            process.status = REFUSED
+        else:
+            _log.info("ready")
+            await process.wait()
+            _log.info("stopping")
+        await process.shut_down()
+    return process.status
+
+
+def main(start: Callable[[Process], Awaitable[Any]]) -> int:
+    """Run a process on uvloop and return its exit status."""
+    return uvloop.run(run(start))

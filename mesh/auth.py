@@ -5,6 +5,7 @@ The gateway verifies it and passes the very same token on; every service verifie
 taken over can't speak for people who did not call. Keys come from a JWKS file only, never from the token.
 """
 
+import hashlib
 import json
 import time
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mesh.config import TokenConfig
 from mesh.errors import Unauthenticated
@@ -33,6 +35,9 @@ class Viewer:
 
 
 _viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
+
+caller: ContextVar[str] = ContextVar("caller", default="")
+"""The service whose call is being handled, by the name in its certificate."""
 
 
 def viewer() -> Viewer:
@@ -109,6 +114,12 @@ class TokenVerifier:
         if user_id <= 0:
             raise Unauthenticated
         return Viewer(user_id, int(claims["exp"]), token)
+
+
+def key_id_of(key: Ed25519PrivateKey) -> str:
+    """Return the `kid` of a key: the start of its public half's SHA-256, so that every holder finds the same."""
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(public).hexdigest()[:16]
 
 
 def mint(*, private_key: Ed25519PrivateKey, key_id: str, user_id: int, audience: str, lifetime_seconds: int) -> str:

@@ -58,3 +58,13 @@ def to_ms(moment: datetime) -> int:
 def from_ms(milliseconds: int) -> datetime:
     """Return the UTC moment of so many milliseconds since 1970."""
     return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def to_us(moment: datetime) -> int:
+    """Return whole microseconds since 1970: exact for what Postgres stores."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the UTC moment of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -47,7 +47,7 @@ def main(
 ) -> int:
     """Read the settings, do what the one argument says, return the exit status.
 
-    `components` are the packages whose migrations make up the service's database. Wrong settings or arguments: status 2.
+    `components` are the packages whose migrations make up the database. Wrong settings or arguments: status 2.
     """
     commands = [*ROLES, "migrate"]
     if len(arguments) != 1 or arguments[0] not in commands:
@@ -64,7 +64,7 @@ def _migrate(dsn: str, components: Sequence[str]) -> int:
     try:
         applied = asyncio.run(migrate(dsn, list(components)))
     except RefusedToServe as refusal:
-        _log.error("refused_to_migrate", why=str(refusal))  # noqa: TRY400 - the reason says it all
+        _log.error("refused_to_migrate", why=str(refusal))
         return lifecycle.REFUSED
     _log.info("migrated", applied=[f"{step.component} {step.number:04}" for step in applied])
     return 0

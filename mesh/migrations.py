@@ -51,9 +51,7 @@ def find(component: str) -> list[Migration]:
     found = []
     for file in folder.iterdir():
         if match := _FILE.match(file.name):
-            found.append(
-                Migration(component, int(match[1]), match[2], file.read_text(encoding="utf-8"))
-            )
+            found.append(Migration(component, int(match[1]), match[2], file.read_text(encoding="utf-8")))
     found.sort(key=lambda migration: migration.number)
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"{component}: migrations must be numbered 0001, 0002, ... without a gap")

@@ -65,7 +65,7 @@ def set_up_logging(environment: str, process: str) -> None:
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module."""
-    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(logger=name))
+    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(module=name))
 
 
 def registry() -> CollectorRegistry:

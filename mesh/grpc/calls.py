@@ -140,6 +140,7 @@ class CallGuard(grpc.aio.ServerInterceptor):
         allowed = self._callers.get(method) or self._callers.get(service, frozenset())
         if caller not in allowed and service not in OPEN_TO_ALL:
             raise PermissionDenied(f"{caller or 'a caller without a certificate'} may not call {method}")
+        auth.caller.set(caller)
         metadata = dict(context.invocation_metadata() or ())
         telemetry.adopt(metadata.get("traceparent"))
         remaining = context.time_remaining()

@@ -8,11 +8,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
@@ -25,11 +24,22 @@ from mesh.telemetry import get_logger
 
 PUBLISH_SECONDS = 5.0
 REQUEST_SECONDS = 30.0
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 1.0
+MISSED_HEARTBEATS = 2.5
+"""A consumer that is silent for so many heartbeats is gone: what it has is late by 2.5 s at most."""
 RECONNECT_WAIT_SECONDS = 0.25
 _NANOSECONDS = 1_000_000_000
+_NO_MESSAGE_FOUND = 10037
+_SEQUENCE_NOT_FOUND = 10043
 
 _log = get_logger(__name__)
+
+
+class StreamBehind(Exception):
+    """A stream ends before a position that was read from it: its data was lost, or restored from an older copy.
+
+    Reading on would skip, in silence, whatever is stored next under the sequences that were read before.
+    """
 
 
 class MessagingUnavailable(Unavailable):
@@ -67,14 +77,36 @@ class JetStream:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._context = client.jetstream(timeout=PUBLISH_SECONDS)
+        self._pulls: set[Pull] = set()
 
-    async def declare_stream(self, config: StreamConfig) -> None:
-        """Create the stream, or bring an existing one to this configuration. Safe to repeat."""
+    def on_reconnect(self) -> None:
+        """End the pulls of the lost connection at once: their requests died with it, in silence."""
+        for pull in self._pulls:
+            pull.lose()
+
+    async def declare_stream(self, config: StreamConfig, *, synced: bool = True) -> None:
+        """Create the stream, or bring an existing one to this configuration. Safe to repeat.
+
+        A stream that is not `synced` is acknowledged before it is on disk, whatever the server's setting: five times
+        as fast, and right only for what can be made again from another place.
+        """
         with _translated():
+            if not synced:
+                await self._declare_unsynced(config)
+                return
             try:
                 await self._context.add_stream(config)
             except nats.js.errors.BadRequestError:
                 await self._context.update_stream(config)
+
+    async def _declare_unsynced(self, config: StreamConfig) -> None:
+        # nats-py knows no field for it.
+        body = {**config.as_dict(), "persist_mode": "async"}
+        answer = await self.raw_request(f"$JS.API.STREAM.CREATE.{config.name}", body)
+        if "error" in answer:
+            answer = await self.raw_request(f"$JS.API.STREAM.UPDATE.{config.name}", body)
+        if "error" in answer:
+            raise MessagingUnavailable(str(answer["error"].get("description")), stream=str(config.name))
 
     async def publish(
         self,
@@ -89,8 +121,14 @@ class JetStream:
         if message_id is not None:
             sent["Nats-Msg-Id"] = message_id
         with _translated():
+            self._refuse_while_away()
             ack = await self._context.publish(subject, payload, headers=sent or None)
         return Stored(ack.stream, ack.seq, bool(ack.duplicate))
+
+    def _refuse_while_away(self) -> None:
+        # nats-py would keep it and send it after a reconnect, when its caller has long given up.
+        if not self._client.is_connected:
+            raise nats.errors.ConnectionClosedError
 
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send a notice to whoever listens right now; it is not stored, and lost when NATS is away."""
@@ -123,11 +161,36 @@ class JetStream:
             except nats.js.errors.NotFoundError:
                 return 0
 
+    async def get(self, stream: str, sequence: int) -> Received | None:
+        """Return one message of the stream; `None` when it was removed or never was."""
+        with _translated():
+            try:
+                found = await self._context.get_msg(stream, sequence)
+            except nats.js.errors.NotFoundError:
+                return None
+        return Received(
+            subject=found.subject or "",
+            payload=found.data or b"",
+            headers=dict(found.headers or {}),
+            stream_sequence=sequence,
+            consumer_sequence=0,
+            deliveries=1,
+        )
+
+    async def erase(self, stream: str, sequence: int) -> None:
+        """Overwrite one message of the stream, so that its bytes are gone; the others keep theirs. Safe to repeat."""
+        with _translated():
+            answer = await self.raw_request(f"$JS.API.STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        error = answer.get("error", {})
+        if error and error.get("err_code") not in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND):
+            raise MessagingUnavailable(str(error.get("description")), stream=stream)
+
     async def read_in_order(self, stream: str, *, after: int, batch: int = 500) -> AsyncIterator[list[Received]]:
         """Yield the stream's messages from sequence `after` + 1 on, in order, each once, for ever.
 
         Batches are whatever has arrived, at most `batch`. No acknowledgements: the caller keeps its own position. A
         reset of the connection, of the server or of the consumer is healed by reading again from the last position.
+        `StreamBehind` when the stream ends before the position.
         """
         position = after
         while True:
@@ -140,6 +203,8 @@ class JetStream:
                 num_replicas=1,
             )
             try:
+                if (last := await self.last_sequence(stream)) < position:
+                    raise StreamBehind(f"{stream} ends at {last}, but was read up to {position}")
                 async with self._pull(stream, config, batch=batch) as pull:
                     expected = 1
                     async for messages in pull.batches():
@@ -181,32 +246,50 @@ class JetStream:
     @asynccontextmanager
     async def pull_from(self, stream: str, consumer: str, *, batch: int) -> AsyncIterator["Pull"]:
         """Open pull requests on an existing consumer."""
+        inbox = self._client.new_inbox()
+        pull = Pull(self._client, inbox, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", batch)
         with _translated():
-            inbox = self._client.new_inbox()
-            subscription = await self._client.subscribe(inbox, pending_msgs_limit=batch * 4)
+            subscription = await self._client.subscribe(inbox, cb=pull.take, pending_msgs_limit=batch * 4)
+        self._pulls.add(pull)
         try:
-            yield Pull(self._client, subscription, inbox, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", batch)
+            yield pull
         finally:
+            self._pulls.discard(pull)
             if not self._client.is_closed:
-                await subscription.unsubscribe()
+                with suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
     @asynccontextmanager
     async def _pull(self, stream: str, config: ConsumerConfig, *, batch: int) -> AsyncIterator["Pull"]:
         name = await self.ensure_consumer(stream, config)
-        async with self.pull_from(stream, name, batch=batch) as pull:
-            yield pull
+        try:
+            async with self.pull_from(stream, name, batch=batch) as pull:
+                yield pull
+        finally:
+            # Else the server keeps it until its inactivity threshold.
+            if self._client.is_connected:
+                with suppress(nats.errors.Error):
+                    await self._client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
 
 
 class Pull:
     """Messages of one consumer as they come."""
 
-    def __init__(self, client: Client, subscription: Subscription, inbox: str, subject: str, batch: int) -> None:
+    def __init__(self, client: Client, inbox: str, subject: str, batch: int) -> None:
         self._client = client
-        self._subscription = subscription
         self._inbox = inbox
         self._subject = subject
         self._batch = batch
         self._asked = 0
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+
+    async def take(self, message: Msg) -> None:
+        """Keep what the server has sent."""
+        self._arrived.put_nowait(message)
+
+    def lose(self) -> None:
+        """Say that the connection was lost, so that `batches` ends."""
+        self._arrived.put_nowait(None)
 
     async def batches(self) -> AsyncIterator[list[Msg]]:
         """Yield what has arrived, at least one message each time; `MessagingUnavailable` when the consumer is gone."""
@@ -214,11 +297,11 @@ class Pull:
             if self._asked <= self._batch // 2:
                 await self._ask(self._batch - self._asked)
             messages = [await self._next()]
-            queue = self._subscription._pending_queue
-            while not queue.empty() and len(messages) < self._batch:
-                # next_msg keeps the client's own count of pending bytes right
-                messages.append(await self._subscription.next_msg(timeout=1))
-            stored = [message for message in messages if not self._is_status(message)]
+            while not self._arrived.empty() and len(messages) < self._batch:
+                messages.append(self._arrived.get_nowait())
+            if None in messages:
+                raise MessagingUnavailable("the connection was lost")
+            stored = [message for message in messages if message is not None and not self._is_status(message)]
             self._asked -= len(stored)
             if stored:
                 yield stored
@@ -233,9 +316,12 @@ class Pull:
             await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         self._asked += count
 
-    async def _next(self) -> Msg:
+    async def _next(self) -> Msg | None:
+        if not self._arrived.empty():
+            return self._arrived.get_nowait()
         with _translated():
-            return await self._subscription.next_msg(timeout=HEARTBEAT_SECONDS * 2.5)
+            async with asyncio.timeout(HEARTBEAT_SECONDS * MISSED_HEARTBEATS):
+                return await self._arrived.get()
 
     def _is_status(self, message: Msg) -> bool:
         status = (message.headers or {}).get("Status")
@@ -284,23 +370,30 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
     async def on_disconnect() -> None:
         _log.warning("nats_disconnected")
 
-    client = await nats.connect(
+    client = Client()
+    jetstream = JetStream(client)
+
+    async def on_reconnect() -> None:
+        _log.info("nats_reconnected")
+        jetstream.on_reconnect()
+
+    await client.connect(
         url,
         name=name,
         tls=tls,
         error_cb=on_error,
         disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+        reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it may be a float
         connect_timeout=3,
         ping_interval=5,
         max_outstanding_pings=2,
-        # Nothing is buffered while disconnected: a publish fails at once and its caller decides.
         pending_size=8 * 1024 * 1024,
     )
     try:
-        yield JetStream(client)
+        yield jetstream
     finally:
         await client.close()
 

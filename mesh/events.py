@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+
 from heliograph.events.v1 import options_pb2
 
 _PLACE = re.compile(r"\{(\w+)(?::0(\d))?\}")

@@ -16,7 +16,7 @@ CHECK_SECONDS = 2.0
 
 _up = Gauge("dependency_up", "1 when the dependency answered the last check", ["dependency"])
 
-Check = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[object]]
 
 
 class Health:

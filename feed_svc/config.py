@@ -1,0 +1,33 @@
+"""Settings of feed_svc."""
+
+from dataclasses import dataclass
+
+from mesh.config import (
+    NATS_URL,
+    REDIS_URL,
+    PostgresConfig,
+    ProcessConfig,
+    TlsConfig,
+    TokenConfig,
+    integer,
+    setting,
+    text,
+    url,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Read once, in `__main__`."""
+
+    process: ProcessConfig
+    tls: TlsConfig
+    tokens: TokenConfig
+    postgres: PostgresConfig
+    redis_url: str = setting("HELIOGRAPH_REDIS_URL", REDIS_URL)
+    nats_url: str = setting("HELIOGRAPH_NATS_URL", NATS_URL)
+    media_address: str = setting("HELIOGRAPH_MEDIA_ADDRESS", text("the gRPC address of media_svc"))
+    media_public_url: str = setting("HELIOGRAPH_MEDIA_PUBLIC_URL", url("http", "https"))
+    cursor_key: str = setting("HELIOGRAPH_CURSOR_KEY", text("a secret of 32 characters or more", min_length=32))
+    timeline_length: int = setting("HELIOGRAPH_TIMELINE_LENGTH", integer(50, 5_000), default=300)
+    """Posts kept in a pushed timeline; below its floor a feed continues by pull."""

@@ -1,0 +1,31 @@
+"""Delete a post."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from feed_svc import events
+from feed_svc.domain import PostId, UserId
+from feed_svc.errors import PostNotFound
+from feed_svc.store import Store
+from mesh import outbox
+from mesh.outbox import Wakeup
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePost:
+    """A tombstone, which every read sees at once."""
+
+    store: Store
+    wakeup: Wakeup
+
+    async def __call__(self, viewer: UserId, post_id: PostId) -> datetime:
+        """Return when the post was deleted, by this call or the first one; `PostNotFound` unless it is the viewer's."""
+        async with self.store.transaction() as connection:
+            deleted = await self.store.delete_post(connection, viewer, post_id)
+            if deleted is not None:
+                await outbox.add(connection, events.post_deleted(deleted))
+        await self.wakeup.hint()
+        post = deleted or (await self.store.get_posts([post_id])).get(post_id)
+        if post is None or post.author_id != viewer or post.delete_time is None:
+            raise PostNotFound
+        return post.delete_time

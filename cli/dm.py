@@ -3,6 +3,9 @@
 from argparse import Namespace
 from collections import Counter
 
+from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
+from cli.output import as_json, facts, table, when, word
+from cli.services import DM, Services
 from heliograph.dm.v1.message_admin_service_pb2 import (
     ConversationFinding,
     ConversationFindingKind,
@@ -12,10 +15,6 @@ from heliograph.dm.v1.message_admin_service_pb2 import (
     VerifyConversationsResponse,
 )
 from heliograph.dm.v1.message_admin_service_pb2_grpc import MessageAdminServiceStub
-
-from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
-from cli.output import as_json, facts, table, when, word
-from cli.services import DM, Services
 
 CHECKED = ("conversations_checked", "messages_checked")
 WRONG = (

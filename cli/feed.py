@@ -2,6 +2,9 @@
 
 from argparse import Namespace
 
+from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
+from cli.output import as_json, facts, seconds, table, when, word
+from cli.services import FEED, Services
 from heliograph.feed.v1.delivery_policy_pb2 import DeliveryMode
 from heliograph.feed.v1.feed_admin_service_pb2 import (
     FeedDifferenceKind,
@@ -20,10 +23,6 @@ from heliograph.feed.v1.feed_service_pb2 import (
     TimelineState,
 )
 from heliograph.feed.v1.feed_service_pb2_grpc import FeedServiceStub
-
-from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
-from cli.output import as_json, facts, seconds, table, when, word
-from cli.services import FEED, Services
 
 
 def add(nouns: Nouns) -> None:

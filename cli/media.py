@@ -2,12 +2,11 @@
 
 from argparse import Namespace
 
-from heliograph.media.v1.media_admin_service_pb2 import MediaFinding, MediaFindingKind, ReconcileMediaRequest
-from heliograph.media.v1.media_admin_service_pb2_grpc import MediaAdminServiceStub
-
 from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
 from cli.output import as_json, table, when, word
 from cli.services import MEDIA, Services
+from heliograph.media.v1.media_admin_service_pb2 import MediaFinding, MediaFindingKind, ReconcileMediaRequest
+from heliograph.media.v1.media_admin_service_pb2_grpc import MediaAdminServiceStub
 
 
 def add(nouns: Nouns) -> None:

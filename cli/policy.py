@@ -3,15 +3,14 @@
 import uuid
 from argparse import Namespace
 
+from cli.commands import OK, Nouns, noun, verb
+from cli.output import as_json, facts, table, when
+from cli.services import FEED, Services
 from heliograph.feed.v1.delivery_policy_pb2 import DeliveryPolicy
 from heliograph.feed.v1.feed_admin_service_pb2 import AdviseDeliveryPolicyRequest, ThresholdCost
 from heliograph.feed.v1.feed_admin_service_pb2_grpc import FeedAdminServiceStub
 from heliograph.feed.v1.feed_service_pb2 import GetDeliveryPolicyRequest, SetDeliveryPolicyRequest
 from heliograph.feed.v1.feed_service_pb2_grpc import FeedServiceStub
-
-from cli.commands import OK, Nouns, noun, verb
-from cli.output import as_json, facts, table, when
-from cli.services import FEED, Services
 
 THRESHOLDS = (1_000, 10_000, 100_000, 1_000_000)
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
+
+from cli.settings import Settings
 from heliograph.dm.v1 import message_admin_service_pb2
 from heliograph.feed.v1 import feed_admin_service_pb2, feed_service_pb2, graph_service_pb2
 from heliograph.feed.v1.graph_service_pb2 import GetUserByUsernameRequest
 from heliograph.feed.v1.graph_service_pb2_grpc import GraphServiceStub
 from heliograph.media.v1 import media_admin_service_pb2
 from heliograph.story.v1 import story_admin_service_pb2
-
-from cli.settings import Settings
 from mesh.grpc import client
 from mesh.grpc.tls import Credentials
 

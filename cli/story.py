@@ -3,6 +3,9 @@
 from argparse import Namespace
 from collections.abc import Iterable
 
+from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
+from cli.output import as_json, facts, seconds, table, when, word
+from cli.services import STORY, Services
 from heliograph.story.v1.story_admin_service_pb2 import (
     CatchUpExpiryRequest,
     GetStoryRecordRequest,
@@ -14,10 +17,6 @@ from heliograph.story.v1.story_admin_service_pb2 import (
 )
 from heliograph.story.v1.story_admin_service_pb2_grpc import StoryAdminServiceStub
 from heliograph.story.v1.story_pb2 import StoryState
-
-from cli.commands import FOUND_TROUBLE, OK, Nouns, noun, verb
-from cli.output import as_json, facts, seconds, table, when, word
-from cli.services import STORY, Services
 
 
 def add(nouns: Nouns) -> None:

@@ -2,12 +2,11 @@
 
 from argparse import Namespace
 
-from heliograph.feed.v1.graph_service_pb2 import BatchGetUsersRequest, UpsertUserRequest
-from heliograph.feed.v1.user_pb2 import User
-
 from cli.commands import OK, Nouns, noun, verb
 from cli.output import as_json, facts, when
 from cli.services import Services
+from heliograph.feed.v1.graph_service_pb2 import BatchGetUsersRequest, UpsertUserRequest
+from heliograph.feed.v1.user_pb2 import User
 from mesh.errors import NotFound
 
 

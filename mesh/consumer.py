@@ -7,9 +7,12 @@ worker.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
+import nats.errors
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
 from prometheus_client import Counter
@@ -71,16 +74,22 @@ class Consumer:
     max_deliveries: int = 8
 
     async def run(self) -> None:
-        """Consume until cancelled; a lost connection or consumer is opened again."""
-        await self.jetstream.declare_stream(DEAD_LETTERS)
-        while True:
-            try:
-                await self._run_once()
-            except MessagingUnavailable as error:
-                _log.warning("consumer_reset", durable=self.durable, cause=repr(error.__cause__ or error))
-                await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+        """Consume until cancelled; a lost connection or consumer is opened again.
 
-    async def _run_once(self) -> None:
+        Handlers in flight outlive a lost connection. When cancelled, what was taken and not handled is given back, so
+        that another process has it at once instead of after `ack_wait_seconds`.
+        """
+        places = asyncio.Semaphore(self.concurrency)
+        async with asyncio.TaskGroup() as handlers:
+            while True:
+                try:
+                    await self._take_until_lost(handlers, places)
+                except MessagingUnavailable as error:
+                    _log.warning("consumer_reset", durable=self.durable, cause=repr(error.__cause__ or error))
+                    await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+
+    async def _take_until_lost(self, handlers: asyncio.TaskGroup, places: asyncio.Semaphore) -> None:
+        await self.jetstream.declare_stream(DEAD_LETTERS)
         name = await self.jetstream.ensure_consumer(
             self.stream,
             ConsumerConfig(
@@ -92,16 +101,20 @@ class Consumer:
                 max_ack_pending=10_000,
             ),
         )
-        places = asyncio.Semaphore(self.concurrency)
-        async with (
-            self.jetstream.pull_from(self.stream, name, batch=self.concurrency) as pull,
-            asyncio.TaskGroup() as group,
-        ):
-            async for messages in pull.batches():
-                for message in messages:
-                    await places.acquire()
-                    task = group.create_task(self._settle(message))
-                    task.add_done_callback(lambda _: places.release())
+        async with self.jetstream.pull_from(self.stream, name, batch=self.concurrency) as pull:
+            waiting: deque[Msg] = deque()
+            try:
+                async for messages in pull.batches():
+                    waiting.extend(messages)
+                    while waiting:
+                        await places.acquire()
+                        handlers.create_task(self._settle(waiting.popleft())).add_done_callback(
+                            lambda _: places.release()
+                        )
+            except asyncio.CancelledError:
+                for message in [*waiting, *pull.left()]:
+                    await _give_back(message)
+                raise
 
     async def _settle(self, message: Msg) -> None:
         received = read(message)
@@ -114,6 +127,9 @@ class Consumer:
             else:
                 await message.ack()
             _outcomes.labels(self.durable, type(outcome).__name__).inc()
+        except asyncio.CancelledError:
+            await _give_back(message)
+            raise
         except Exception as error:  # not settled: the server delivers it again after ack_wait
             _log.warning("settle_failed", durable=self.durable, error=repr(error))
 
@@ -133,7 +149,8 @@ class Consumer:
     async def _keep_claimed(self, message: Msg) -> None:
         while True:
             await asyncio.sleep(self.ack_wait_seconds / 3)
-            await message.in_progress()
+            with suppress(nats.errors.Error):  # while NATS is away nobody else is given it either
+                await message.in_progress()
 
     async def _set_aside(self, received: Received, reason: str) -> None:
         _log.error("dead_letter", durable=self.durable, subject=received.subject, reason=reason)
@@ -143,6 +160,11 @@ class Consumer:
             message_id=f"{self.stream}.{self.durable}.{received.stream_sequence}",
             headers={"Dead-Subject": received.subject, "Dead-Reason": reason},
         )
+
+
+async def _give_back(message: Msg) -> None:
+    with suppress(nats.errors.Error):
+        await message.nak()
 
 
 def pause_after(deliveries: int) -> float:

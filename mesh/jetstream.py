@@ -6,8 +6,9 @@ a slow reader holds nothing but its own batch. (nats-py's `fetch(n)` waits for `
 
 import asyncio
 import json
+import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -129,6 +130,25 @@ class JetStream:
         # nats-py would keep it and send it after a reconnect, when its caller has long given up.
         if not self._client.is_connected:
             raise nats.errors.ConnectionClosedError
+
+    async def publish_batch(self, messages: Sequence[tuple[str, bytes, dict[str, str]]]) -> Stored:
+        """Store up to 1,000 messages (subject, payload, headers) together or not at all, with one sync.
+
+        Returns where the last one is. The stream must allow it (`allow_atomic`); a broken condition in the headers of one
+        of them refuses all, with `nats.js.errors.BadRequestError`.
+        """
+        batch = secrets.token_hex(16)
+        *first, (subject, payload, headers) = messages
+        with _translated():
+            for number, (its_subject, its_payload, its_headers) in enumerate(first, start=1):
+                place = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+                await self._client.publish(its_subject, its_payload, headers={**its_headers, **place})
+            place = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(messages)), "Nats-Batch-Commit": "1"}
+            reply = await self._client.request(subject, payload, headers={**headers, **place}, timeout=PUBLISH_SECONDS)
+            answer = json.loads(reply.data)
+            if "error" in answer:
+                nats.js.errors.APIError.from_error(answer["error"])  # raises the class of its code
+        return Stored(answer["stream"], answer["seq"], duplicate=False)
 
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send a notice to whoever listens right now; it is not stored, and lost when NATS is away."""
@@ -299,12 +319,17 @@ class Pull:
             messages = [await self._next()]
             while not self._arrived.empty() and len(messages) < self._batch:
                 messages.append(self._arrived.get_nowait())
-            if None in messages:
-                raise MessagingUnavailable("the connection was lost")
             stored = [message for message in messages if message is not None and not self._is_status(message)]
             self._asked -= len(stored)
             if stored:
                 yield stored
+            if None in messages:
+                raise MessagingUnavailable("the connection was lost")
+
+    def left(self) -> list[Msg]:
+        """Return what has arrived and was not yielded, for a caller that stops and gives it back."""
+        messages = [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
+        return [message for message in messages if message is not None and "Status" not in (message.headers or {})]
 
     async def _ask(self, count: int) -> None:
         request = {
@@ -362,13 +387,14 @@ async def refuse_unless_syncing(client_varz: Callable[[], Awaitable[dict[str, An
 
 @asynccontextmanager
 async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[JetStream]:
-    """Connect, and drain at the end."""
+    """Connect, however long it takes until NATS answers; what was handed over is sent before the end."""
 
     async def on_error(error: Exception) -> None:
         _log.warning("nats_error", error=repr(error))
 
     async def on_disconnect() -> None:
-        _log.warning("nats_disconnected")
+        if not client.is_closed:
+            _log.warning("nats_disconnected")
 
     client = Client()
     jetstream = JetStream(client)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from mesh.errors import RefusedToServe
+from mesh.errors import HeliographError, RefusedToServe
 from mesh.telemetry import get_logger
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Process:
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._loops: dict[asyncio.Task[None], str] = {}
         self._stopping = asyncio.Event()
+        self._signals = 0
         self.status = 0
 
     async def enter(self, context: AbstractAsyncContextManager[T]) -> T:
@@ -63,7 +64,8 @@ class Process:
 
     def stop(self) -> None:
         """Ask the process to stop; a second time, end at once."""
-        if self._stopping.is_set():
+        self._signals += 1
+        if self._signals > 1:
             os._exit(FAILED)
         self._stopping.set()
 
@@ -95,16 +97,40 @@ async def run(start: Callable[[Process], Awaitable[None]]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             events.add_signal_handler(number, process.stop)
         try:
-            await start(process)
+            await _start_unless_stopped(process, start)
         except RefusedToServe as refusal:
             _log.error("refused_to_serve", why=str(refusal))
             process.status = REFUSED
+        except HeliographError as error:  # a dependency is away: what started us starts us again
+            _log.error("start_failed", why=str(error), cause=repr(error.__cause__))
+            process.status = FAILED
         else:
-            _log.info("ready")
             await process.wait()
             _log.info("stopping")
         await process.shut_down()
     return process.status
+
+
+async def _start_unless_stopped(process: Process, start: Callable[[Process], Awaitable[None]]) -> None:
+    """Start; a signal meanwhile ends the attempt, which may be waiting for a server that never answers."""
+    this = asyncio.current_task()
+    is_starting = True
+
+    def interrupt(_: asyncio.Task[None]) -> None:
+        if is_starting and this is not None:
+            this.cancel()
+
+    stopped = asyncio.create_task(process.wait(), name="stop during start")
+    stopped.add_done_callback(interrupt)
+    try:
+        await start(process)
+        _log.info("ready")
+    except asyncio.CancelledError:
+        if not stopped.done() or this is None or this.uncancel() > 0:
+            raise  # it was not the signal
+    finally:
+        is_starting = False
+        stopped.cancel()
 
 
 def main(start: Callable[[Process], Awaitable[Any]]) -> int:

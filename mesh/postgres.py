@@ -15,6 +15,8 @@ Connection = AsyncConnection[Any]
 
 POOL_WAIT_SECONDS = 2.0
 CONNECT_SECONDS = 3
+START_SECONDS = 10.0
+"""How long a process that starts waits for Postgres."""
 
 
 class PostgresUnavailable(Unavailable):
@@ -73,7 +75,10 @@ class Postgres:
 
 @asynccontextmanager
 async def connect(config: PostgresConfig) -> AsyncIterator[Postgres]:
-    """Open the pools, wait for the first connection of each, close them at the end."""
+    """Open the pools, wait for the first connection of each, close them at the end.
+
+    `PostgresUnavailable` when there is no connection within 10 s.
+    """
     async with _pool(config, config.dsn) as primary:
         if config.replica_dsn is None:
             yield Postgres(primary, primary)
@@ -99,7 +104,8 @@ async def _pool(config: PostgresConfig, dsn: str) -> AsyncIterator[AsyncConnecti
             "options": f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} -c timezone=UTC",
         },
     )
-    await pool.open(wait=True, timeout=10.0)
+    async with _translated():
+        await pool.open(wait=True, timeout=START_SECONDS)
     try:
         yield pool
     finally:

@@ -7,6 +7,8 @@ text, tokens and presigned URLs may not. Metrics have few labels and never an id
 import logging
 import secrets
 import sys
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -40,10 +42,9 @@ def adopt(traceparent: str | None) -> str:
 
 def set_up_logging(environment: str, process: str) -> None:
     """Log to standard error: lines for people in development, one JSON object a line elsewhere."""
-    development = environment == DEVELOPMENT
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
-        if development
+        if environment == DEVELOPMENT
         else structlog.processors.JSONRenderer()
     )
     structlog.configure(
@@ -52,7 +53,7 @@ def set_up_logging(environment: str, process: str) -> None:
             _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if development else [structlog.processors.dict_tracebacks]),
+            _render_exception,
             renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -77,3 +78,33 @@ def _add_request_id(_logger: Any, _method: str, fields: Any) -> Any:
     if value := request_id.get():
         fields["request_id"] = value
     return fields
+
+
+def _render_exception(_logger: Any, _method: str, fields: Any) -> Any:
+    # structlog's own renderers show local variables by default, and so tokens and messages.
+    found = fields.pop("exc_info", None)
+    if isinstance(found, tuple):
+        error = found[1]
+    else:
+        error = found if isinstance(found, BaseException) else sys.exception() if found else None
+    if error is not None:
+        fields["exception"] = "\n".join(describe(error))
+    return fields
+
+
+def describe(error: BaseException) -> Iterator[str]:
+    """Yield lines that tell of an exception in a log: its causes first, where it was raised, its type, what it says.
+
+    Only the first line of what it says: in the others Postgres quotes the row that it refused.
+    """
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None:
+        yield from describe(earlier)
+        yield "then:"
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f"  {frame.filename}:{frame.lineno} {frame.name}"
+    yield f"{type(error).__qualname__}: {str(error).partition(chr(10))[0]}"
+    if isinstance(error, BaseExceptionGroup):
+        for number, one in enumerate(error.exceptions, start=1):
+            yield f"{number} of {len(error.exceptions)}:"
+            yield from (f"  {line}" for line in describe(one))

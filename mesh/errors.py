@@ -157,3 +157,19 @@ BY_STATUS: dict[str, type[HeliographError]] = {
     )
 }  # fmt: skip
 """The class for a gRPC status name; a status that is missing here is `Internal`."""
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the exceptions of a group, and of groups inside it; the exception itself when it is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in leaves(one)]
+
+
+def told_by(error: BaseException) -> HeliographError | None:
+    """Return what a failure tells callers: the error itself, or the first of a `TaskGroup`'s when all are of the tree;
+    `None` when it is, or has in it, a fault of ours.
+    """
+    found = leaves(error)
+    known = [one for one in found if isinstance(one, HeliographError)]
+    return known[0] if len(known) == len(found) else None

@@ -11,7 +11,7 @@
 SIGTERM or SIGINT: drain steps (newest first) finish what is in flight, loops are cancelled, contexts are left in
 reverse order, status 0. A second signal ends the process at once. A loop that ends or raises stops the process with
 status 1: a process that can't do its work must not look alive. `RefusedToServe` at the start: the reason is logged,
-status 3.
+status 3. What fails while stopping is logged, and the rest is stopped all the same; what hangs is left behind.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from mesh.errors import HeliographError, RefusedToServe
+from mesh.errors import RefusedToServe, leaves, told_by
 from mesh.telemetry import get_logger
 
 T = TypeVar("T")
@@ -31,6 +31,9 @@ _log = get_logger(__name__)
 
 FAILED = 1
 REFUSED = 3
+
+CLOSE_SECONDS = 15.0
+"""How long loops and contexts may take to end after the drain: with it, under the 30 s that container engines give."""
 
 
 class Process:
@@ -42,6 +45,7 @@ class Process:
         self._loops: dict[asyncio.Task[None], str] = {}
         self._stopping = asyncio.Event()
         self._signals = 0
+        self._hung: asyncio.TimerHandle | None = None
         self.status = 0
 
     async def enter(self, context: AbstractAsyncContextManager[T]) -> T:
@@ -74,41 +78,74 @@ class Process:
         await self._stopping.wait()
 
     async def shut_down(self) -> None:
-        """Drain, newest step first, then end the loops."""
+        """Drain, newest step first, then end the loops; from then on the process ends within `CLOSE_SECONDS`."""
+        self._stopping.set()
         for step in reversed(self._drains):
-            await step()
+            try:
+                await step()
+            except Exception:  # the others must still finish what they have in flight
+                _log.exception("drain_failed")
+                self.status = FAILED
+        self._hung = asyncio.get_running_loop().call_later(CLOSE_SECONDS, _leave_behind)
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
 
+    def closed(self) -> None:
+        """Say that every context was left."""
+        if self._hung is not None:
+            self._hung.cancel()
+
     def _on_loop_end(self, task: asyncio.Task[None]) -> None:
-        if self._stopping.is_set() or task.cancelled():
+        if self._stopping.is_set():
             return
-        _log.error("loop_died", loop=self._loops[task], exc_info=task.exception())
+        # Cancelled by itself, as by a library's own task, is dead too.
+        _log.error("loop_died", loop=self._loops[task], exc_info=None if task.cancelled() else task.exception())
         self.status = FAILED
         self._stopping.set()
 
 
+def _leave_behind() -> None:
+    _log.error("stop_hung", seconds=CLOSE_SECONDS)
+    os._exit(FAILED)
+
+
 async def run(start: Callable[[Process], Awaitable[None]]) -> int:
     """Start, wait for a signal or a dead loop, stop; return the exit status."""
-    async with AsyncExitStack() as stack:
-        process = Process(stack)
-        events = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            events.add_signal_handler(number, process.stop)
-        try:
-            await _start_unless_stopped(process, start)
-        except RefusedToServe as refusal:
-            _log.error("refused_to_serve", why=str(refusal))
-            process.status = REFUSED
-        except HeliographError as error:  # a dependency is away: what started us starts us again
-            _log.error("start_failed", why=str(error), cause=repr(error.__cause__))
-            process.status = FAILED
-        else:
-            await process.wait()
-            _log.info("stopping")
-        await process.shut_down()
+    stack = AsyncExitStack()
+    process = Process(stack)
+    events = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        events.add_signal_handler(number, process.stop)
+    try:
+        async with stack:
+            try:
+                await _start_unless_stopped(process, start)
+            except Exception as error:  # told in the log, whatever it is, and what was started is stopped
+                process.status = _tell_failed_start(error)
+            else:
+                await process.wait()
+                _log.info("stopping")
+            await process.shut_down()
+    except Exception:  # raised by a context that was left; the others were left too
+        _log.exception("stop_failed")
+        process.status = process.status or FAILED
+    finally:
+        process.closed()
     return process.status
+
+
+def _tell_failed_start(error: Exception) -> int:
+    """Log why the start failed, in a sentence where we know it; return the exit status."""
+    for one in leaves(error):
+        if isinstance(one, RefusedToServe):
+            _log.error("refused_to_serve", why=str(one))
+            return REFUSED
+    if (told := told_by(error)) is not None:  # a dependency is away: what started us starts us again
+        _log.error("start_failed", why=str(told), cause=repr(told.__cause__))
+    else:
+        _log.error("start_failed", exc_info=error)
+    return FAILED
 
 
 async def _start_unless_stopped(process: Process, start: Callable[[Process], Awaitable[None]]) -> None:

@@ -2,15 +2,13 @@
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cli.output import table_lines
+from devstack.folder import temporary_folder
 from devstack.stack import Stack
 
 FULL_SECONDS = 20.0
@@ -98,15 +96,10 @@ class Bench:
         return 1 if self._broken else 0
 
     @contextmanager
-    def folder_of_its_own(self) -> Iterator[Path]:
-        """Make the temporary folder of the run, and delete it with everything in it at the end."""
-        self._folder = Path(tempfile.mkdtemp(prefix="heliograph-bench-"))
-        # As root Postgres runs as another account, which must be able to pass through.
-        self._folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        try:
-            yield self._folder
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    def folder_of_its_own(self) -> Iterator[None]:
+        """Have a temporary folder for the stacks of this run, until the end of the block."""
+        with temporary_folder("bench") as self._folder:
+            yield
 
 
 def _shown(value: float) -> str:

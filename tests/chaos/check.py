@@ -1,15 +1,13 @@
 """What a chaos check is given: a stack of its own, and counters that decide whether the promise held."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from devstack.folder import temporary_folder
 from devstack.stack import Stack
 
 FULL_SECONDS = 120.0
@@ -88,12 +86,7 @@ class Check:
         return 1 if self._broken else 0
 
     @contextmanager
-    def folder_of_its_own(self) -> Iterator[Path]:
-        """Make the temporary folder of the run, and delete it with everything in it at the end."""
-        self._folder = Path(tempfile.mkdtemp(prefix="heliograph-chaos-"))
-        # As root Postgres runs as another account, which must be able to pass through.
-        self._folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        try:
-            yield self._folder
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    def folder_of_its_own(self) -> Iterator[None]:
+        """Have a temporary folder for the stacks of this run, until the end of the block."""
+        with temporary_folder("chaos") as self._folder:
+            yield

@@ -93,18 +93,20 @@ def _render_exception(_logger: Any, _method: str, fields: Any) -> Any:
 
 
 def describe(error: BaseException) -> Iterator[str]:
-    """Yield lines that tell of an exception in a log: its causes first, where it was raised, its type, what it says.
-
-    Only the first line of what it says: in the others Postgres quotes the row that it refused.
-    """
+    """Yield lines that tell of an exception in a log: its causes first, where it was raised, its type, what it says."""
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if earlier is not None:
         yield from describe(earlier)
         yield "then:"
     for frame in traceback.extract_tb(error.__traceback__):
         yield f"  {frame.filename}:{frame.lineno} {frame.name}"
-    yield f"{type(error).__qualname__}: {str(error).partition(chr(10))[0]}"
+    yield brief(error)
     if isinstance(error, BaseExceptionGroup):
         for number, one in enumerate(error.exceptions, start=1):
             yield f"{number} of {len(error.exceptions)}:"
             yield from (f"  {line}" for line in describe(one))
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception's type and the first line of what it says: in the others Postgres quotes the refused row."""
+    return f"{type(error).__qualname__}: {str(error).partition(chr(10))[0]}"

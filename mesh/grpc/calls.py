@@ -7,7 +7,7 @@ of seven interceptors: three wrapping ones cost 8 % of a call.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from mesh import auth, telemetry
 from mesh.auth import TokenVerifier
-from mesh.errors import HeliographError, Internal, Overloaded, PermissionDenied
+from mesh.errors import HeliographError, Internal, Overloaded, PermissionDenied, Unavailable, told_by
 from mesh.grpc.status import code_of, trailers_of
 from mesh.grpc.tls import caller_of
 
@@ -67,21 +67,15 @@ class CallGuard(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if method[1:].partition("/")[0] in OPEN_TO_ALL:
             return handler  # also at the limit: a busy process must not look like a dead one
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(method, handler.unary_unary),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        raise TypeError(f"{method} takes a stream of requests: this guard doesn't know how to watch over that")
+        if handler.unary_unary is None:
+            raise TypeError(f"{method} has a stream: this guard doesn't know how to watch over that")
+        return grpc.unary_unary_rpc_method_handler(
+            self._guarded(method, handler.unary_unary),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
 
-    def _unary(self, method: str, behavior: Servicer) -> Servicer:
+    def _guarded(self, method: str, behavior: Servicer) -> Servicer:
         async def handle(request: Any, context: Context) -> Any:
             started = time.monotonic()
             caller = caller_of(context)
@@ -90,43 +84,13 @@ class CallGuard(grpc.aio.ServerInterceptor):
             try:
                 self._admit(method, caller, context)
                 return await behavior(request, context)
-            except HeliographError as error:
-                outcome = error.status
-                await context.abort(code_of(error), error.message, trailers_of(error))
-            except asyncio.CancelledError:
-                outcome = "CANCELLED"
+            except asyncio.CancelledError:  # the caller gave up, its deadline passed, or the drain's grace ended
+                outcome = "DEADLINE_EXCEEDED" if _is_past_deadline() else "CANCELLED"
                 raise
             except Exception as error:
-                outcome = "INTERNAL"
-                if isinstance(error, grpc.aio.AbortError):
-                    raise
-                await self._hide(method, context)
-            finally:
-                self._leave(method, outcome, caller, started)
-
-        return handle
-
-    def _stream(self, method: str, behavior: Servicer) -> Servicer:
-        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-            started = time.monotonic()
-            caller = caller_of(context)
-            outcome = "OK"
-            self._enter()
-            try:
-                self._admit(method, caller, context)
-                async for reply in behavior(request, context):
-                    yield reply
-            except HeliographError as error:
-                outcome = error.status
-                await context.abort(code_of(error), error.message, trailers_of(error))
-            except asyncio.CancelledError:
-                outcome = "CANCELLED"
-                raise
-            except Exception as error:
-                outcome = "INTERNAL"
-                if isinstance(error, grpc.aio.AbortError):
-                    raise
-                await self._hide(method, context)
+                told = _told(method, error)
+                outcome = told.status
+                await context.abort(code_of(told), told.message, trailers_of(told))
             finally:
                 self._leave(method, outcome, caller, started)
 
@@ -157,8 +121,18 @@ class CallGuard(grpc.aio.ServerInterceptor):
         token = metadata.get("authorization")
         auth.set_viewer(self._verifier.verify(token) if token else None)
 
-    @staticmethod
-    async def _hide(method: str, context: Context) -> None:
-        _log.exception("call_failed", method=method)
-        hidden = Internal(request_id=telemetry.request_id.get())
-        await context.abort(code_of(hidden), hidden.message, trailers_of(hidden))
+
+def _is_past_deadline() -> bool:
+    until = deadline.get()
+    return until is not None and time.monotonic() >= until
+
+
+def _told(method: str, error: Exception) -> HeliographError:
+    """Return what the caller is told, and log what it is not: the cause of a fault."""
+    told = told_by(error)
+    if told is None:
+        _log.error("call_failed", method=method, exc_info=error)
+        return Internal(request_id=telemetry.request_id.get())
+    if isinstance(told, Unavailable | Internal) and told.__cause__ is not None:
+        _log.warning("call_unavailable", method=method, reason=told.reason, cause=telemetry.brief(told.__cause__))
+    return told

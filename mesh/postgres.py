@@ -15,6 +15,8 @@ Connection = AsyncConnection[Any]
 
 POOL_WAIT_SECONDS = 2.0
 CONNECT_SECONDS = 3
+IDLE_IN_TRANSACTION_SECONDS = 10.0
+"""How long a transaction may wait for its own process before the server rolls it back."""
 START_SECONDS = 10.0
 """How long a process that starts waits for Postgres."""
 
@@ -74,21 +76,47 @@ class Postgres:
 
 
 @asynccontextmanager
-async def connect(config: PostgresConfig) -> AsyncIterator[Postgres]:
+async def connect(
+    config: PostgresConfig, *, idle_in_transaction_seconds: float = IDLE_IN_TRANSACTION_SECONDS
+) -> AsyncIterator[Postgres]:
     """Open the pools, wait for the first connection of each, close them at the end.
 
-    `PostgresUnavailable` when there is no connection within 10 s.
+    The server rolls back a transaction that waits for its own process longer than `idle_in_transaction_seconds`, so
+    that the locks of a process that hangs become free. `PostgresUnavailable` when there is no connection within 10 s.
     """
-    async with _pool(config, config.dsn) as primary:
+    async with _pool(config, config.dsn, idle_in_transaction_seconds) as primary:
         if config.replica_dsn is None:
             yield Postgres(primary, primary)
         else:
-            async with _pool(config, config.replica_dsn) as replica:
+            async with _pool(config, config.replica_dsn, idle_in_transaction_seconds) as replica:
                 yield Postgres(primary, replica)
 
 
 @asynccontextmanager
-async def _pool(config: PostgresConfig, dsn: str) -> AsyncIterator[AsyncConnectionPool]:
+async def open_session(config: PostgresConfig, *, silence_seconds: float) -> AsyncIterator[Connection]:
+    """Open a connection of its own in autocommit, for locks that end with it.
+
+    The server ends it after so many seconds without a statement: the locks of a process that hangs, or that the
+    network has lost, become free.
+    """
+    async with _translated():
+        connection = await AsyncConnection.connect(
+            config.dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            options=f"-c statement_timeout={int(silence_seconds * 1000)} "
+            f"-c idle_session_timeout={int(silence_seconds * 1000)} -c timezone=UTC",
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def _pool(
+    config: PostgresConfig, dsn: str, idle_in_transaction_seconds: float
+) -> AsyncIterator[AsyncConnectionPool]:
     pool = AsyncConnectionPool(
         dsn,
         min_size=1,
@@ -101,7 +129,8 @@ async def _pool(config: PostgresConfig, dsn: str) -> AsyncIterator[AsyncConnecti
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_SECONDS,
-            "options": f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} -c timezone=UTC",
+            "options": f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} "
+            f"-c idle_in_transaction_session_timeout={int(idle_in_transaction_seconds * 1000)} -c timezone=UTC",
         },
     )
     async with _translated():

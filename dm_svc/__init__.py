@@ -1,0 +1,1 @@
+"""Direct messages between two people: log first, in order, once, never lost."""

@@ -1,0 +1,82 @@
+"""Redis: claims of idempotency keys, and the pending inbox.
+
+| key | type | holds | life | written by | read by | rebuilt from |
+| --- | --- | --- | --- | --- | --- | --- |
+| `dm:key:{<message id>}` | string | what a key was used for | 5 minutes | send | send | log and tables |
+| `dm:inbox:{<user id>}` | sorted set | entries by `useq` | 30 days | log worker | replay | Postgres |
+
+A claim covers the moments in which a key is used but not yet in the tables: the same key for two people goes to two
+partitions, which don't know of each other. Without Redis the log worker still sets the second one aside.
+
+The pending inbox is a cache: entries are used only where they are contiguous and reach the head that Postgres tells,
+so a lost write costs a read of Postgres and nothing else. A message that is taken back drops the whole set.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dm_svc.domain.values import EntryKind, InboxEntry, MessageId, UserId
+from dm_svc.wire import pack_inbox_entry, unpack_inbox_entry
+from mesh.redis import AnyRedis
+
+CLAIM_SECONDS = 300
+PENDING_SECONDS = 30 * 24 * 3600
+PENDING_ENTRIES = 500
+"""Entries kept for a person; who was away for more reads Postgres."""
+
+
+class Cache:
+    """The service's Redis."""
+
+    def __init__(self, client: AnyRedis) -> None:
+        self._client = client
+
+    async def claim_keys(self, claims: Sequence[tuple[MessageId, bytes]]) -> list[bytes | None]:
+        """Claim idempotency keys for bodies; return for each what it was claimed for before, `None` when it was
+        free.
+        """
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for message_id, digest in claims:
+                pipeline.set(f"dm:key:{{{message_id}}}", digest, ex=CLAIM_SECONDS, nx=True, get=True)
+            found: list[bytes | None] = await pipeline.execute()
+        return found
+
+    async def push(self, entries: Iterable[InboxEntry]) -> None:
+        """Add entries to the pending inboxes. Safe to repeat."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for user_id, pending, must_drop in _by_user(entries):
+                key = _inbox_key(user_id)
+                if must_drop:
+                    pipeline.delete(key)
+                pipeline.zadd(key, pending)
+                pipeline.zremrangebyrank(key, 0, -PENDING_ENTRIES - 1)
+                pipeline.expire(key, PENDING_SECONDS)
+            await pipeline.execute()
+
+    async def read(self, user_id: UserId, *, after: int, head: int, limit: int) -> list[InboxEntry] | None:
+        """Return up to `limit` entries right behind `after`, oldest first; `None` when they aren't all here."""
+        wanted = min(limit, head - after)
+        members: Any = await self._client.zrange(
+            _inbox_key(user_id), after + 1, after + wanted, byscore=True, offset=0, num=wanted
+        )
+        entries = [unpack_inbox_entry(member) for member in members]
+        if [entry.useq for entry in entries] != list(range(after + 1, after + wanted + 1)):
+            return None
+        return entries
+
+
+def _by_user(entries: Iterable[InboxEntry]) -> list[tuple[UserId, dict[bytes, int], bool]]:
+    pending: dict[UserId, dict[bytes, int]] = {}
+    dropped: set[UserId] = set()
+    for entry in entries:
+        if entry.kind is EntryKind.UNSENT:
+            # What was taken back must not be read from here again.
+            dropped.add(entry.user_id)
+            pending[entry.user_id] = {}
+        member = pack_inbox_entry(entry)
+        pending.setdefault(entry.user_id, {})[member] = entry.useq
+    return [(user_id, members, user_id in dropped) for user_id, members in pending.items()]
+
+
+def _inbox_key(user_id: UserId) -> str:
+    return f"dm:inbox:{{{user_id}}}"

@@ -1,0 +1,8 @@
+"""The rules of direct messages, pure: no client library, no waiting.
+
+| module | what it holds |
+| --- | --- |
+| `values` | what the service speaks of |
+| `rules` | checks of what people give, and who may write to whom |
+| `fold` | what log entries do to conversations: numbers, pointers, inboxes |
+"""

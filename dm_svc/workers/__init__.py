@@ -1,0 +1,8 @@
+"""Loops: who owns which partition, what the owner does, and the timers.
+
+| module | what it runs |
+| --- | --- |
+| `partitions` | shares the partitions among the workers that live |
+| `owner` | reads one partition's log in order, persists, announces |
+| `monitor` | asks NATS whether it syncs before it acknowledges |
+"""

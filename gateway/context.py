@@ -1,0 +1,72 @@
+"""What belongs to one request: who asks, its loaders, and answers that several fields share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import strawberry
+
+from gateway.clients import Clients
+from gateway.live.hub import Hub
+from gateway.loaders import Loaders
+from mesh.auth import Viewer
+from mesh.cursor import CursorSigner
+from mesh.errors import Unauthenticated
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every request of this process shares."""
+
+    clients: Clients
+    hub: Hub
+    cursors: CursorSigner
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation: an HTTP request, or one operation of a socket."""
+
+    services: Services
+    viewer: Viewer | None
+    shared: dict[Hashable, asyncio.Future[Any]] = field(default_factory=dict)
+    _loaders: Loaders | None = None
+
+    @property
+    def clients(self) -> Clients:
+        """Return the stubs of the services."""
+        return self.services.clients
+
+    @property
+    def viewer_id(self) -> int:
+        """Return the user id of who asks; `Unauthenticated` when nobody says so."""
+        if self.viewer is None:
+            raise Unauthenticated
+        return self.viewer.user_id
+
+    @property
+    def loaders(self) -> Loaders:
+        """Return the loaders of this operation; made when first used, since the hot document needs none."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.services.clients, self.viewer_id)
+        return self._loaders
+
+    async def once(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what `call` gives, calling it once per operation; a failure is shared too."""
+        found = self.shared.get(key)
+        if found is None:
+            found = self.shared[key] = asyncio.ensure_future(call())
+            # A failure is told to whoever awaits; when all of them were cancelled nobody does.
+            found.add_done_callback(_look_at_failure)
+        return cast(T, await found)
+
+
+def _look_at_failure(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+Info = strawberry.Info[Context, None]

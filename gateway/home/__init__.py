@@ -1,0 +1,1 @@
+"""The home screen: feed and story tray in one field."""

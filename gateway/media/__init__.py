@@ -1,0 +1,1 @@
+"""Uploads, and addresses of photos."""

@@ -1,0 +1,1 @@
+"""Direct messages, and the inbox that keeps devices up to date."""

@@ -1,0 +1,1 @@
+"""Stories: photos that are gone after 24 hours."""

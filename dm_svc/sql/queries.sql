@@ -145,12 +145,11 @@ RETURNING user_id, head_useq, first_useq;
 -- Entries behind the old heads.
 INSERT INTO inbox (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted,
                    partition, log_sequence)
-SELECT t.*, %(partition)s, s.log_sequence
+SELECT user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, %(partition)s, log_sequence
 FROM unnest(%(user_ids)s::bigint[], %(useqs)s::bigint[], %(kinds)s::smallint[], %(conversation_ids)s::text[],
             %(numbers)s::bigint[], %(actor_ids)s::bigint[], %(unread_counts)s::bigint[],
-            %(is_accepteds)s::boolean[]) WITH ORDINALITY
-    AS t (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, place)
-JOIN unnest(%(log_sequences)s::bigint[]) WITH ORDINALITY AS s (log_sequence, place) USING (place);
+            %(is_accepteds)s::boolean[], %(log_sequences)s::bigint[])
+    AS t (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, log_sequence);
 
 -- name: write_erasures
 -- What remains to be removed elsewhere.

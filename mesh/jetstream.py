@@ -167,8 +167,13 @@ class JetStream:
 
         with _translated():
             subscription = await self._client.subscribe(subject, queue=queue, cb=call, pending_msgs_limit=pending_limit)
-            # Without the flush a notice that is sent elsewhere a moment later can be missed.
-            await self._client.flush()
+            try:
+                # Without the flush a notice that is sent elsewhere a moment later can be missed.
+                await self._client.flush()
+            except BaseException:
+                # Nobody would have the subscription's name to end it, and it would outlive a reconnection.
+                await subscription.unsubscribe()
+                raise
         return subscription
 
     async def last_sequence(self, stream: str, *, subject: str | None = None) -> int:

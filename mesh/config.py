@@ -229,5 +229,5 @@ class S3Config:
     region: str = setting("HELIOGRAPH_S3_REGION", text("a region name"), default="us-east-1")
 
 
-REDIS_URL = url("redis", "rediss")
+REDIS_URL = url("redis", "rediss", "redis+sentinel")
 NATS_URL = url("nats", "tls")

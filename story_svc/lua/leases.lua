@@ -1,0 +1,88 @@
+#!lua name=heliograph_story
+
+-- A cache that can't be filled with what is stale, in hashes of fields that each expire by themselves.
+--
+-- A field holds 'V' and a value, or 'L' and the token of a reader that loads the value from the truth at the moment. A
+-- writer commits to the truth first and then forgets the field. So a fill is kept only when nobody forgot the field since
+-- its reader began to load: what it loaded is not older than the last write.
+--
+-- The field 'epoch' holds the replication id of the server on which the hash was begun. A failover or a restart gives the
+-- server a new one, and the hash is dropped at its next use: writes may be missing from it that were acknowledged.
+
+local function epoch_of_server()
+    return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+local function split(key, fields, epoch)
+    local found, missing = {}, {}
+    local held = redis.call('HMGET', key, 'epoch', unpack(fields))
+    local known = held[1] == epoch
+    for i = 1, #fields do
+        local value = known and held[i + 1]
+        if value and string.byte(value) == 86 then -- 'V'
+            if #value > 1 then
+                found[#found + 1] = fields[i]
+                found[#found + 1] = string.sub(value, 2)
+            end
+        else
+            missing[#missing + 1] = fields[i]
+        end
+    end
+    return found, missing, known, held
+end
+
+-- Read fields, and take leases for those that are missing.
+-- KEYS 1: hash. ARGV 1: token, 2: life of a lease in ms, 3...: fields.
+-- Returns two lists: field, value, field, value ... of those with a value that is not empty; and the missing fields.
+local function read(keys, args)
+    local key, epoch = keys[1], epoch_of_server()
+    local fields = {unpack(args, 3)}
+    local found, missing, known, held = split(key, fields, epoch)
+    if not known then
+        redis.call('DEL', key)
+        redis.call('HSET', key, 'epoch', epoch)
+    end
+    if #missing > 0 then
+        local leases = {}
+        for i = 1, #fields do
+            -- A lease that somebody else holds is left to them: taking it would spoil their fill.
+            if not known or not held[i + 1] then
+                leases[#leases + 1] = fields[i]
+                leases[#leases + 1] = 'L' .. args[1]
+            end
+        end
+        if #leases > 0 then
+            redis.call('HSETEX', key, 'PX', args[2], 'FIELDS', #leases / 2, unpack(leases))
+        end
+    end
+    return {found, missing}
+end
+
+-- Read fields without leases; also on a replica.
+-- KEYS 1: hash. ARGV: fields. Returns the same two lists.
+local function peek(keys, args)
+    local found, missing = split(keys[1], args, epoch_of_server())
+    return {found, missing}
+end
+
+-- Keep values that were loaded under a lease.
+-- KEYS 1: hash. ARGV 1: token, 2: life of a value in ms, 3: life of the hash from now in ms (0: no end), 4...: field, value ...
+-- Returns how many were kept.
+local function fill(keys, args)
+    local key, kept = keys[1], 0
+    local lease = 'L' .. args[1]
+    for i = 4, #args, 2 do
+        if redis.call('HGET', key, args[i]) == lease then
+            redis.call('HSETEX', key, 'PX', args[2], 'FIELDS', 1, args[i], 'V' .. args[i + 1])
+            kept = kept + 1
+        end
+    end
+    if kept > 0 and args[3] ~= '0' then
+        redis.call('PEXPIRE', key, args[3])
+    end
+    return kept
+end
+
+redis.register_function('heliograph_story_read', read)
+redis.register_function{function_name = 'heliograph_story_peek', callback = peek, flags = {'no-writes'}}
+redis.register_function('heliograph_story_fill', fill)

@@ -1,0 +1,58 @@
+"""Presigned addresses of photos: made here, by arithmetic, and dead with their story."""
+
+from datetime import timedelta
+
+from mesh.clock import Clock
+from mesh.presign import Presigner
+from story_svc.domain import SignedPhoto, Story, StoryId, url_end
+
+CACHE_CONTROL = "private, no-store"
+REUSE = timedelta(seconds=60)
+"""How long an address is given out again: whoever gets it has 4 of its 5 minutes left, or the story's rest."""
+SIGNED_IN_PROCESS = 5_000
+
+
+class Photos:
+    """Signs by the same clock by which stories end, so that an address made here is never too young or too old there.
+
+    The object store compares with its own clock: how far that is off is how far an address can outlive its story.
+    """
+
+    def __init__(self, presigner: Presigner, clock: Clock) -> None:
+        self._presigner = presigner
+        self._clock = clock
+        self._signed: dict[StoryId, tuple[SignedPhoto, float]] = {}
+
+    def sign(self, story: Story) -> SignedPhoto:
+        """Return the photo with an address for each variant; without addresses in the last second of its story."""
+        now = self._clock.now()
+        known = self._signed.get(story.story_id)
+        if known is not None:
+            signed, made = known
+            end = signed.url_expire_time
+            if end is not None and now < end and now.timestamp() - made < REUSE.total_seconds():
+                return signed
+        signed = self._sign(story)
+        if len(self._signed) >= SIGNED_IN_PROCESS:
+            del self._signed[next(iter(self._signed))]
+        self._signed[story.story_id] = (signed, now.timestamp())
+        return signed
+
+    def _sign(self, story: Story) -> SignedPhoto:
+        now = self._clock.now()
+        end = url_end(story.expire_time, now)
+        if end is None:
+            return SignedPhoto(story.photo, None, None)
+        signed_at = now.replace(microsecond=0)
+        seconds = (end - signed_at) // timedelta(seconds=1)
+        urls = tuple(
+            self._presigner.get(
+                story.photo.bucket,
+                story.photo.key_prefix + variant.name,
+                signed_at=signed_at,
+                seconds=seconds,
+                cache_control=CACHE_CONTROL,
+            )
+            for variant in story.photo.variants
+        )
+        return SignedPhoto(story.photo, urls, end)

@@ -1,0 +1,41 @@
+"""Find the live stories of authors: Redis, and where it does not know, Postgres."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mesh.redis import TROUBLE
+from mesh.telemetry import get_logger
+from story_svc.cache import Cache, Lease
+from story_svc.domain import Reel, UserId
+from story_svc.store import Store
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FindReels:
+    """The one way to what is live. What comes back may have ended meanwhile: the caller looks at its clock last."""
+
+    store: Store
+    cache: Cache
+
+    async def __call__(self, authors: Collection[UserId]) -> dict[UserId, Reel]:
+        """Return the reels that are not empty, by author; deleted stories are in none of them."""
+        if not authors:
+            return {}
+        try:
+            reels, missing, lease = await self.cache.get_reels(authors)
+        except TROUBLE as error:
+            _log.warning("reels_read_failed", error=repr(error))
+            reels, missing, lease = {}, list(authors), Lease(None)
+        if missing:
+            loaded = await self.store.live_entries(missing)
+            await self._keep(lease, loaded)
+            reels |= {author: reel for author, reel in loaded.items() if reel}
+        return reels
+
+    async def _keep(self, lease: Lease, loaded: dict[UserId, Reel]) -> None:
+        try:
+            await self.cache.fill_reels(lease, loaded)
+        except TROUBLE as error:
+            _log.warning("reels_fill_failed", error=repr(error))

@@ -6,7 +6,7 @@
 | `settings` | finds addresses and keys: from `HELIOGRAPH_*` variables, or from the stack that `make run` started |
 | `services` | channels to the services, under the name `cli` |
 | `output` | tables, times, JSON |
-| `user token policy feed story media dm top` | one noun each |
+| `address user token policy feed story media dm top` | one noun each |
 
 A person is named by username or by number: `heliograph feed explain alice`, `heliograph feed explain 42`.
 """

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli import dm, feed, media, policy, settings, story, token, top, user
+from cli import address, dm, feed, media, policy, settings, story, token, top, user
 from cli.commands import FAILED, WRONG_USAGE
 from cli.services import Services
 from mesh.config import ConfigError
@@ -50,7 +50,7 @@ def parser() -> ArgumentParser:
     )
     root.add_argument("--folder", type=Path, help="state folder of the embedded stack (default: .heliograph)")
     nouns = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for noun in (user, token, policy, feed, story, media, dm, top):
+    for noun in (address, user, token, policy, feed, story, media, dm, top):
         noun.add(nouns)
     return root
 

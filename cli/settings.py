@@ -52,6 +52,8 @@ def find(environment: Mapping[str, str], folder: Path | None = None) -> Settings
         state = json.loads(file.read_text(encoding="utf-8"))
         environments: dict[str, dict[str, str]] = state["environments"]
         variables = {**environments["cli"], "HELIOGRAPH_JWT_PRIVATE_KEY": str(state["jwt_private_key"])}
+        if graphql := state["addresses"].get("graphql"):
+            variables["HELIOGRAPH_GRAPHQL_URL"] = str(graphql)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{file} can't be read ({error}); stop the system with make down and start it again"

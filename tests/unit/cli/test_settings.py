@@ -14,6 +14,7 @@ STATE = {
         "feed_svc.serve": {"HELIOGRAPH_LISTEN": "127.0.0.1:1", "HELIOGRAPH_METRICS_LISTEN": "127.0.0.1:2"},
         "gateway.serve": {"HELIOGRAPH_LISTEN": "127.0.0.1:3", "HELIOGRAPH_METRICS_LISTEN": "127.0.0.1:4"},
     },
+    "addresses": {"graphql": "http://127.0.0.1:3/graphql"},
     "jwt_private_key": "/jwt/private.pem",
 }
 
@@ -28,6 +29,13 @@ def test_addresses_and_keys_come_from_the_state_file(folder: Path) -> None:
     settings = find({"HELIOGRAPH_STATE": str(folder)})
     assert settings.need("HELIOGRAPH_FEED_ADDRESS", "x") == "127.0.0.1:1"
     assert settings.need("HELIOGRAPH_JWT_PRIVATE_KEY", "x") == "/jwt/private.pem"
+
+
+def test_the_address_of_the_api_is_known_while_there_is_a_gateway(folder: Path) -> None:
+    assert find({}, folder).need("HELIOGRAPH_GRAPHQL_URL", "x") == "http://127.0.0.1:3/graphql"
+    (folder / "state.json").write_text(json.dumps({**STATE, "addresses": {}}))
+    with pytest.raises(ConfigError, match="HELIOGRAPH_GRAPHQL_URL is missing"):
+        find({}, folder).need("HELIOGRAPH_GRAPHQL_URL", "x")
 
 
 def test_a_variable_wins_over_the_state_file_and_an_empty_one_does_not(folder: Path) -> None:

@@ -11,6 +11,7 @@ from mesh.config import (
     TlsConfig,
     TokenConfig,
     integer,
+    seconds,
     setting,
     text,
 )
@@ -44,3 +45,7 @@ class Config:
     cursor_key: str = setting("HELIOGRAPH_CURSOR_KEY", text("a secret of 32 characters or more", min_length=32))
     decoders: int = setting("HELIOGRAPH_MEDIA_DECODERS", integer(1, 256), default=os.cpu_count() or 1)
     """Pictures that one worker process decodes at once, each in a child of its own."""
+    sweep_seconds: float = setting("HELIOGRAPH_MEDIA_SWEEP_SECONDS", seconds(), default=30.0)
+    """Pause between looks for uploads that were left behind."""
+    reconcile_seconds: float = setting("HELIOGRAPH_MEDIA_RECONCILE_SECONDS", seconds(), default=6 * 3600.0)
+    """Pause between comparisons of all rows with all objects."""

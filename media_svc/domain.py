@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import NewType
+from typing import NewType, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from media_svc.errors import (
     BatchTooLarge,
     ContentTypeNotAllowed,
+    LegalHoldReasonRequired,
     PageSizeInvalid,
     ReferenceInvalid,
     RequestIdInvalid,
@@ -23,6 +24,7 @@ from media_svc.errors import (
     UploadTooLarge,
 )
 
+T = TypeVar("T")
 UserId = NewType("UserId", int)
 UploadId = NewType("UploadId", UUID)
 
@@ -33,6 +35,9 @@ CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/a
 
 FORM_LIFE = timedelta(minutes=5)
 RESUMABLE_LIFE = timedelta(hours=24)
+PART_LIFE = timedelta(minutes=15)
+PART_BYTES = 5 * MIB
+"""The smallest part that S3 takes, so that little is sent again after a broken connection."""
 COMPLETE_GRACE = timedelta(minutes=55)
 """How long after the permission to send bytes has ended an upload may still be completed: bytes that were under way
 arrive, and a phone that was asleep comes back. Then the upload is given up."""
@@ -40,6 +45,8 @@ UNATTACHED_LIFE = timedelta(hours=24)
 """How long a READY photo may wait for its post."""
 ORPHAN_GRACE = timedelta(hours=24)
 """How old an object without a row must be before it is removed: younger ones may be about to get their row."""
+PURGE_GRACE = timedelta(hours=1)
+"""When a deleted photo whose objects are still there is purged without its event."""
 REQUEUE_AFTER = timedelta(minutes=10)
 """When an upload that is still PROCESSING is queued again, in case that its event was lost."""
 PROCESSING_LIFE = timedelta(hours=24)
@@ -53,6 +60,7 @@ PRIVATE = "heliograph-private"
 OPEN_RETRY_MS = 5_000
 """When to try again with too many uploads open: processing takes seconds."""
 MAX_REFERENCE_LENGTH = 200
+MAX_HOLD_REASON_LENGTH = 500
 _KEY = re.compile(r"[\x21-\x7e]{1,64}")
 _UPLOADS = uuid5(NAMESPACE_URL, "heliograph:uploads")
 
@@ -229,9 +237,36 @@ class Upload:
         return PHOTOS if self.kind.is_public else PRIVATE
 
     @property
+    def part_count(self) -> int:
+        """Return into how many parts a resumable upload is cut."""
+        return -(-self.size_bytes // self.part_size_bytes) if self.part_size_bytes else 0
+
+    def part_bytes(self, number: int) -> int:
+        """Return the size of a part, counted from 1: the last one holds the rest."""
+        return min(self.part_size_bytes, self.size_bytes - (number - 1) * self.part_size_bytes)
+
+    @property
     def give_up_time(self) -> datetime:
         """Return when it can't be completed any more."""
         return self.expire_time + COMPLETE_GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPart:
+    """A part that a client is about to send."""
+
+    number: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedPart:
+    """A part that the object store holds, with the checksum that was declared for it."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +278,50 @@ class Usage:
     open_uploads: int
     first_time: datetime | None
     """When the first of them was begun; it is the first to stop counting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An upload and what shows it."""
+
+    upload_id: UploadId
+    owner_id: UserId
+    reference: str
+    attach_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of media as reconciliation sees it."""
+
+    photo: Photo
+    create_time: datetime
+    store_time: datetime | None
+    """When all of its objects stood in the store; `None` while they are written or removed."""
+    claimed_by: UploadId | None
+    """One of the uploads that point to it."""
+
+
+class FindingKind(IntEnum):
+    """How rows and objects can disagree."""
+
+    OBJECT_WITHOUT_ROW = 1
+    ROW_WITHOUT_OBJECT = 2
+    ABANDONED_UPLOAD = 3
+    DELETED_BUT_PRESENT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement."""
+
+    kind: FindingKind
+    bucket: str
+    key: str
+    upload_id: UploadId | None
+    size_bytes: int
+    modify_time: datetime
+    is_repaired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +431,13 @@ def checked_reference(text: str) -> str:
     return text
 
 
+def checked_hold_reason(text: str) -> str:
+    """Return why a hold changes, 1 to 500 characters; `LegalHoldReasonRequired`."""
+    if not 1 <= len(text.strip()) <= MAX_HOLD_REASON_LENGTH or "\0" in text:
+        raise LegalHoldReasonRequired(limit=MAX_HOLD_REASON_LENGTH)
+    return text
+
+
 def checked_page_size(wanted: int, *, default: int, limit: int) -> int:
     """Return how many entries to give; 0 asks for the default."""
     if not 0 <= wanted <= limit:
@@ -359,9 +445,9 @@ def checked_page_size(wanted: int, *, default: int, limit: int) -> int:
     return wanted or default
 
 
-def checked_batch(texts: Iterable[str], *, limit: int) -> list[str]:
+def checked_batch(asked: Iterable[T], *, limit: int) -> list[T]:
     """Return the entries of a batch; `BatchTooLarge` when there are none or too many."""
-    entries = list(texts)
+    entries = list(asked)
     if not 1 <= len(entries) <= limit:
         raise BatchTooLarge(limit=limit)
     return entries

@@ -3,8 +3,8 @@
 Methods that take a connection run inside the caller's transaction; the others borrow a connection of their own.
 """
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +13,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from media_svc.domain import (
+    Attachment,
+    DeclaredPart,
     ImageFormat,
     Photo,
     Picture,
+    Place,
     Refusal,
     RejectedReason,
     Upload,
@@ -38,6 +41,12 @@ LONGEST_OPEN = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
+class _PartRow:
+    part_number: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _MediaRow:
     bucket: str
     key_prefix: str
@@ -46,6 +55,20 @@ class _MediaRow:
     dominant_colour: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaceRow:
+    bucket: str
+    key_prefix: str
+    variants: list[dict[str, Any]]
+    blurhash: str
+    dominant_colour: str
+    width: int
+    height: int
+    create_time: datetime
+    store_time: datetime | None
+    upload_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +168,28 @@ class Store:
     async def renew_form(self, connection: Connection, upload_id: UploadId, *, expire_time: datetime) -> None:
         """Let bytes be sent until later."""
         await _QUERIES["renew_form"].run(connection, upload_id=upload_id, expire_time=expire_time)
+
+    async def set_multipart(self, upload_id: UploadId, multipart_id: str) -> str:
+        """Name the collection of parts of an upload, once; return the name that counts."""
+        async with self._postgres.primary() as connection:
+            agreed: str = await _QUERIES["set_multipart"].value(
+                connection, upload_id=upload_id, multipart_id=multipart_id
+            )
+        return agreed
+
+    async def declare_parts(self, upload_id: UploadId, parts: Iterable[DeclaredPart]) -> None:
+        """Remember the checksums with which parts are signed."""
+        async with self._postgres.transaction() as connection:
+            await _QUERIES["declare_part"].run_many(
+                connection,
+                [{"upload_id": upload_id, "part_number": part.number, "sha256": part.sha256} for part in parts],
+            )
+
+    async def declared_parts(self, upload_id: UploadId) -> dict[int, bytes]:
+        """Return the declared checksums, by part number."""
+        async with self._postgres.primary() as connection:
+            rows = await _QUERIES["declared_parts"].all(connection, _PartRow, upload_id=upload_id)
+        return {row.part_number: row.sha256 for row in rows}
 
     async def complete_upload(self, connection: Connection, upload_id: UploadId, *, now: datetime) -> bool:
         """PENDING -> PROCESSING; `False` when it had moved on."""
@@ -285,6 +330,103 @@ class Store:
         )
         return True
 
+    async def find_abandoned(self, expired_before: datetime, limit: int) -> list[UploadId]:
+        """Return PENDING uploads whose permission ended before that, oldest first."""
+        return await self._find("find_abandoned", expired_before=expired_before, limit=limit)
+
+    async def find_stuck(self, queued_before: datetime, limit: int) -> list[UploadId]:
+        """Return PROCESSING uploads that were queued before that, oldest first."""
+        return await self._find("find_stuck", queued_before=queued_before, limit=limit)
+
+    async def find_unattached(self, finished_before: datetime, limit: int) -> list[UploadId]:
+        """Return READY photos that nothing shows since then, oldest first."""
+        return await self._find("find_unattached", finished_before=finished_before, limit=limit)
+
+    async def find_unpurged(self, deleted_before: datetime, limit: int) -> list[UploadId]:
+        """Return photos that were deleted before that and are not purged, oldest first."""
+        return await self._find("find_unpurged", deleted_before=deleted_before, limit=limit)
+
+    async def requeue_upload(
+        self, connection: Connection, upload_id: UploadId, *, queued_before: datetime, now: datetime
+    ) -> bool:
+        """Note that a PROCESSING upload is queued again; `False` when it moved on."""
+        return bool(
+            await _QUERIES["requeue_upload"].run(
+                connection, upload_id=upload_id, queued_before=queued_before, queue_time=now
+            )
+        )
+
+    async def delete_unattached(self, connection: Connection, upload_id: UploadId, *, now: datetime) -> bool:
+        """Mark a READY photo as deleted that nothing shows; `False` when something does now."""
+        return bool(await _QUERIES["delete_unattached"].run(connection, upload_id=upload_id, delete_time=now))
+
+    async def set_held(
+        self, connection: Connection, upload_id: UploadId, *, is_held: bool, reason: str, now: datetime
+    ) -> None:
+        """Change the flag and record why."""
+        await _QUERIES["set_held"].run(connection, upload_id=upload_id, is_held=is_held)
+        await _QUERIES["insert_legal_hold"].run(
+            connection, upload_id=upload_id, is_held=is_held, reason=reason, change_time=now
+        )
+
+    async def last_legal_hold(self, connection: Connection, upload_id: UploadId) -> datetime | None:
+        """Return when the flag last changed."""
+        changed: datetime | None = await _QUERIES["last_legal_hold"].value(connection, upload_id=upload_id)
+        return changed
+
+    async def list_attachments(
+        self, kind: UploadKind, *, attached_before: datetime, after_time: datetime, after_id: UploadId, limit: int
+    ) -> list[Attachment]:
+        """Return attachments of a kind, oldest first, behind a position."""
+        async with self._postgres.read() as connection:
+            return await _QUERIES["list_attachments"].all(
+                connection,
+                Attachment,
+                kind=int(kind),
+                attached_before=attached_before,
+                after_time=after_time,
+                after_id=after_id,
+                limit=limit,
+            )
+
+    async def lock_place(self, connection: Connection, bucket: str, key_prefix: str) -> None:
+        """Like `lock_media`, of a place without a row."""
+        await _QUERIES["lock_media"].run(connection, bucket=bucket, key_prefix=key_prefix)
+
+    async def media_between(self, bucket: str, *, after: str, up_to: str | None, limit: int) -> list[Place]:
+        """Return the media of a bucket behind `after`, up to and with `up_to`, in the order of keys."""
+        async with self._postgres.primary() as connection:
+            rows = await _QUERIES["media_between"].all(
+                connection, _PlaceRow, bucket=bucket, after=after, up_to=up_to, limit=limit
+            )
+        return [_place(row) for row in rows]
+
+    async def media_at(self, connection: Connection, bucket: str, key_prefix: str) -> Place | None:
+        """Return the media of one place."""
+        row = await _QUERIES["media_at"].one(connection, _PlaceRow, bucket=bucket, key_prefix=key_prefix)
+        return _place(row) if row else None
+
+    async def deleted_places(self, bucket: str, key_prefixes: Iterable[str]) -> set[str]:
+        """Return which of the places held media that was removed."""
+        async with self._postgres.primary() as connection:
+            found = await _QUERIES["deleted_places"].values(connection, bucket=bucket, key_prefixes=list(key_prefixes))
+        return set(found)
+
+    @asynccontextmanager
+    async def sole_reconciliation(self) -> AsyncIterator[bool]:
+        """Hold the right to reconcile until the end of the context; yields `False` when another worker has it."""
+        async with self._postgres.primary() as connection:
+            is_ours = bool(await _QUERIES["try_lock_reconciliation"].value(connection))
+            try:
+                yield is_ours
+            finally:
+                if is_ours:
+                    await _QUERIES["unlock_reconciliation"].run(connection)
+
+    async def _find(self, query: str, **parameters: object) -> list[UploadId]:
+        async with self._postgres.primary() as connection:
+            return await _QUERIES[query].values(connection, **parameters)
+
     @staticmethod
     async def _get(connection: Connection, upload_id: UploadId) -> Upload | None:
         row = await _QUERIES["get_uploads"].one(connection, _UploadRow, upload_ids=[upload_id])
@@ -316,6 +458,11 @@ def _upload(row: _UploadRow) -> Upload:
         multipart_id=row.multipart_id,
         part_size_bytes=row.part_size_bytes,
     )
+
+
+def _place(row: _PlaceRow) -> Place:
+    claimed_by = UploadId(row.upload_id) if row.upload_id else None
+    return Place(_photo(row), row.create_time, row.store_time, claimed_by)
 
 
 def _photo(row: Any) -> Photo:

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from heliograph.media.v1 import media_pb2, upload_pb2
-from media_svc.domain import Photo, Upload, UploadStatus, Variant
+from heliograph.media.v1 import media_admin_service_pb2, media_pb2, upload_pb2
+from media_svc.domain import ArrivedPart, Attachment, Finding, Photo, Upload, UploadStatus, Variant
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -34,6 +34,13 @@ def upload(found: Upload) -> upload_pb2.Upload:
     )
 
 
+def upload_part(part: ArrivedPart) -> upload_pb2.UploadPart:
+    """Return a part that has arrived."""
+    return upload_pb2.UploadPart(
+        part_number=part.number, size_bytes=part.size_bytes, etag=part.etag, sha256=part.sha256
+    )
+
+
 def media(found: Upload, photo: Photo) -> media_pb2.Media:
     """Return a READY upload as services keep it."""
     picture = photo.picture
@@ -49,6 +56,29 @@ def media(found: Upload, photo: Photo) -> media_pb2.Media:
         height=picture.height,
         original_sha256=found.original_sha256 or b"",
         ready_time=timestamp(found.finish_time) if found.finish_time else None,
+    )
+
+
+def finding(found: Finding) -> media_admin_service_pb2.MediaFinding:
+    """Return a disagreement of rows and objects."""
+    return media_admin_service_pb2.MediaFinding(
+        kind=int(found.kind),  # type: ignore[arg-type]  # the numbers are the proto's
+        bucket=found.bucket,
+        key=found.key,
+        upload_id=str(found.upload_id) if found.upload_id else "",
+        size_bytes=found.size_bytes,
+        modify_time=timestamp(found.modify_time),
+        is_repaired=found.is_repaired,
+    )
+
+
+def attachment(found: Attachment) -> media_admin_service_pb2.Attachment:
+    """Return an upload and what shows it."""
+    return media_admin_service_pb2.Attachment(
+        upload_id=str(found.upload_id),
+        owner_id=found.owner_id,
+        reference=found.reference,
+        attach_time=timestamp(found.attach_time),
     )
 
 

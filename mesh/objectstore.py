@@ -97,7 +97,7 @@ class ObjectStore:
     ) -> None:
         """Store an object, replacing one of the same key."""
         headers = {"Cache-Control": cache_control} if cache_control else None
-        await self._call(
+        await self.call(
             lambda: self._client.put_object(
                 bucket,
                 key,
@@ -119,16 +119,16 @@ class ObjectStore:
                 response.close()
                 response.release_conn()
 
-        return await self._call(read)
+        return await self.call(read)
 
     async def stat(self, bucket: str, key: str) -> StoredObject:
         """Return an object's size, type and time; `ObjectMissing` when there is none."""
-        found = await self._call(lambda: self._client.stat_object(bucket, key))
+        found = await self.call(lambda: self._client.stat_object(bucket, key))
         return StoredObject(key, found.size or 0, found.last_modified, found.content_type or "")  # type: ignore[arg-type]
 
     async def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> None:
         """Copy an object inside the store."""
-        await self._call(lambda: self._client.copy_object(bucket, key, CopySource(source_bucket, source_key)))
+        await self.call(lambda: self._client.copy_object(bucket, key, CopySource(source_bucket, source_key)))
 
     async def remove(self, bucket: str, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no error."""
@@ -137,7 +137,7 @@ class ObjectStore:
             failures = self._client.remove_objects(bucket, iter([DeleteObject(key) for key in keys]))
             return [str(failure.code) for failure in failures]
 
-        if failures := await self._call(delete):
+        if failures := await self.call(delete):
             raise ObjectStoreUnavailable(failures=len(failures))
 
     async def list(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[StoredObject]:
@@ -151,13 +151,20 @@ class ObjectStore:
                     break
             return found
 
-        return await self._call(page)
+        return await self.call(page)
 
     async def ping(self) -> None:
         """Raise `ObjectStoreUnavailable` unless the store answers."""
-        await self._call(lambda: self._client.bucket_exists(PHOTOS))
+        await self.call(lambda: self._client.bucket_exists(PHOTOS))
 
-    async def _call(self, call: Callable[[], T]) -> T:
+    @property
+    def client(self) -> Minio:
+        """Return the (blocking) client of the library, for `call`."""
+        return self._client
+
+    async def call(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in a thread, with a deadline; what the store answers becomes an error of ours."""
+
         def guarded() -> T:
             with _translated():
                 return call()

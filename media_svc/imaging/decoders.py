@@ -111,7 +111,7 @@ class Decoders:
             try:
                 self._socket.send(json.dumps({"kill": job}).encode())
             except OSError as error:  # then the zygote is gone, and its children with it
-                _log.warning("kill_failed", job=job, error=repr(error))
+                _log.warning("kill_failed", job=job, error=type(error).__name__)
 
     async def _run_zygote(self) -> None:
         """Start a zygote, listen to it until it ends."""

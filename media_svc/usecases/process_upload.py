@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
-from media_svc.domain import Developed, Photo, Refusal, RejectedReason, Upload, UploadId, UploadStatus, key_prefix_of
+from media_svc.domain import (
+    Developed,
+    Photo,
+    Refusal,
+    RejectedReason,
+    Upload,
+    UploadId,
+    UploadMethod,
+    UploadStatus,
+    key_prefix_of,
+)
 from media_svc.events import Notices
 from media_svc.imaging import recipe
 from media_svc.imaging.decoders import Decoders
@@ -77,9 +87,19 @@ class ProcessUpload:
             stored = await self.objects.stat(INCOMING, upload.incoming_key)
             if stored.size_bytes > upload.size_bytes:
                 return Refusal(RejectedReason.TOO_LARGE, "more_than_declared")
-            return await self.objects.get(INCOMING, upload.incoming_key)
+            original = await self.objects.get(INCOMING, upload.incoming_key)
         except ObjectMissing:
             return Refusal(RejectedReason.PROCESSING_FAILED, "original_vanished")
+        for number, declared in (await self._declared_parts(upload)).items():
+            start = (number - 1) * upload.part_size_bytes
+            if hashlib.sha256(original[start : start + upload.part_size_bytes]).digest() != declared:
+                return Refusal(RejectedReason.CHECKSUM_MISMATCH, f"part_{number}")
+        return original
+
+    async def _declared_parts(self, upload: Upload) -> dict[int, bytes]:
+        if upload.method is not UploadMethod.RESUMABLE:
+            return {}
+        return await self.store.declared_parts(upload.upload_id)
 
     async def _share(self, upload: Upload, photo: Photo, digest: bytes) -> bool:
         """Become READY with the media that the same original became before; `False` when that is being removed."""

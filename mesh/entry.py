@@ -9,6 +9,7 @@ from mesh.config import PostgresConfig, ProcessConfig, exit_with_usage, load_or_
 from mesh.errors import RefusedToServe
 from mesh.lifecycle import Process
 from mesh.migrations import migrate
+from mesh.postgres import PostgresUnavailable
 from mesh.telemetry import get_logger, set_up_logging
 
 SERVE = "serve"
@@ -66,5 +67,8 @@ def _migrate(dsn: str, components: Sequence[str]) -> int:
     except RefusedToServe as refusal:
         _log.error("refused_to_migrate", why=str(refusal))
         return lifecycle.REFUSED
+    except PostgresUnavailable as error:
+        _log.error("migration_failed", why=str(error), cause=repr(error.__cause__))
+        return lifecycle.FAILED
     _log.info("migrated", applied=[f"{step.component} {step.number:04}" for step in applied])
     return 0

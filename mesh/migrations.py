@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, LiteralString
 
+import psycopg
 from psycopg import AsyncConnection
 
 from mesh.errors import RefusedToServe
+from mesh.postgres import CONNECT_SECONDS, away
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _LOCK = 0x6D6967726174  # "migrat": any number that nothing else locks
@@ -59,14 +61,24 @@ def find(component: str) -> list[Migration]:
 
 
 async def migrate(dsn: str, components: list[str]) -> list[Migration]:
-    """Apply what is missing and return it; `RefusedToServe` when an applied file has changed since."""
+    """Apply what is missing and return it.
+
+    `RefusedToServe` when an applied file has changed since; `PostgresUnavailable` when the database can't be reached.
+    """
     applied: list[Migration] = []
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with await _connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         await connection.execute(_CREATE_TABLE)
         for component in components:
             applied += await _apply_missing(connection, find(component))
     return applied
+
+
+async def _connect(dsn: str) -> AsyncConnection[Any]:
+    try:
+        return await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS)
+    except psycopg.OperationalError as error:
+        raise away(dsn) from error
 
 
 async def _apply_missing(connection: AsyncConnection[Any], steps: list[Migration]) -> list[Migration]:

@@ -1,11 +1,13 @@
 """A pool of Postgres connections, and the check that its acknowledgements are durable."""
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from mesh.config import PostgresConfig
@@ -19,10 +21,15 @@ IDLE_IN_TRANSACTION_SECONDS = 10.0
 """How long a transaction may wait for its own process before the server rolls it back."""
 START_SECONDS = 10.0
 """How long a process that starts waits for Postgres."""
+RECONNECT_SECONDS = 2.0
+"""When the pool gives up on one new connection; whoever asks next starts afresh, so that no backoff grows long."""
+
+# A server that vanished without a word is noticed within ten seconds or so, not after hours.
+_NETWORK = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 
 
 class PostgresUnavailable(Unavailable):
-    """Postgres is away, or all its connections are busy."""
+    """Postgres is away, all its connections are busy, or a statement took longer than it may."""
 
     reason = "DATABASE_UNAVAILABLE"
     message = "the database does not answer right now; retry soon"
@@ -106,6 +113,7 @@ async def open_session(config: PostgresConfig, *, silence_seconds: float) -> Asy
             connect_timeout=CONNECT_SECONDS,
             options=f"-c statement_timeout={int(silence_seconds * 1000)} "
             f"-c idle_session_timeout={int(silence_seconds * 1000)} -c timezone=UTC",
+            **_NETWORK,  # type: ignore[arg-type]
         )
         try:
             yield connection
@@ -117,34 +125,70 @@ async def open_session(config: PostgresConfig, *, silence_seconds: float) -> Asy
 async def _pool(
     config: PostgresConfig, dsn: str, idle_in_transaction_seconds: float
 ) -> AsyncIterator[AsyncConnectionPool]:
+    async def check(connection: Connection) -> None:
+        # An idle connection has nothing to say, unless its server has closed it. So a restart of Postgres fails
+        # nobody's first statement, and the price is a poll instead of a round trip.
+        if not _is_readable(connection):
+            return
+        try:
+            await pool.check_connection(connection)
+        except psycopg.OperationalError:
+            await pool.check()  # the others will be dead too: replace them now, not one by one
+            raise
+
     pool = AsyncConnectionPool(
         dsn,
         min_size=1,
         max_size=config.pool_size,
         timeout=POOL_WAIT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         # A waiting line longer than this could not be served in time anyway.
         max_waiting=config.pool_size * 20,
         open=False,
-        check=None,
+        check=check,
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_SECONDS,
             "options": f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} "
-            f"-c idle_in_transaction_session_timeout={int(idle_in_transaction_seconds * 1000)} -c timezone=UTC",
+            # The locks of a process that hangs in the middle of a transaction become free.
+            f"-c idle_in_transaction_session_timeout={int(IDLE_IN_TRANSACTION_SECONDS * 1000)} -c timezone=UTC",
+            **_NETWORK,
         },
     )
-    async with _translated():
-        await pool.open(wait=True, timeout=START_SECONDS)
     try:
+        try:
+            await pool.open(wait=True, timeout=START_SECONDS)
+        except PoolTimeout as error:
+            raise away(dsn) from error
         yield pool
     finally:
         await pool.close()
+
+
+def _is_readable(connection: Connection) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def away(dsn: str) -> PostgresUnavailable:
+    """Return the error that tells an operator which server does not answer; it holds no password."""
+    parts = conninfo_to_dict(dsn)
+    where = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}"
+    return PostgresUnavailable(
+        f"Postgres at {where} does not let {parts.get('user', 'us')} into the database {parts.get('dbname', '')}; "
+        "start it, or correct the address in the settings"
+    )
 
 
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        # TooManyRequests of the pool is an OperationalError too.
+    except (
+        psycopg.OperationalError,  # TooManyRequests of the pool too, and a statement that took too long
+        psycopg.InterfaceError,
+        psycopg.errors.IdleInTransactionSessionTimeout,
+        PoolTimeout,
+    ) as error:
         raise PostgresUnavailable from error

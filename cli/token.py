@@ -1,4 +1,4 @@
-"""`heliograph token alice`: a development token. In production the system of accounts signs tokens, and nobody here."""
+"""`heliograph token alice`: development tokens. In production the system of accounts signs them, and nobody here."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -17,27 +17,28 @@ DAY_SECONDS = 24 * 3600
 
 def add(nouns: Nouns) -> None:
     """Add `token`, which has no verbs."""
-    summary = "print a development token of a person, for `Authorization: Bearer ...`"
+    summary = "print a development token of each person, for `Authorization: Bearer ...`"
     parser = nouns.add_parser("token", help=summary, description=summary)
-    parser.add_argument("person", help="username or number")
+    parser.add_argument("people", nargs="+", metavar="PERSON", help="username or number")
     parser.add_argument("--days", type=float, default=7.0, help="how long it is valid (default: 7)")
     parser.set_defaults(run=token)
 
 
 async def token(services: Services, arguments: Namespace) -> int:
-    """Print a token and nothing else."""
+    """Print a token a line, in the order of the people, and nothing else."""
     settings = services.settings
     if settings.variables.get("HELIOGRAPH_ENV", "development") != "development":
         raise ConfigError("tokens are minted in development only; in production the system of accounts does it")
     key = _read(Path(settings.need("HELIOGRAPH_JWT_PRIVATE_KEY", "the path of the development key")))
-    signed = mint(
-        private_key=key,
-        key_id=key_id_of(key),
-        user_id=await services.user_id(arguments.person),
-        audience=settings.variables.get("HELIOGRAPH_JWT_AUDIENCE", AUDIENCE),
-        lifetime_seconds=int(arguments.days * DAY_SECONDS),
-    )
-    print(signed)
+    for user_id in await services.user_ids(arguments.people):
+        signed = mint(
+            private_key=key,
+            key_id=key_id_of(key),
+            user_id=user_id,
+            audience=settings.variables.get("HELIOGRAPH_JWT_AUDIENCE", AUDIENCE),
+            lifetime_seconds=int(arguments.days * DAY_SECONDS),
+        )
+        print(signed)
     return OK
 
 

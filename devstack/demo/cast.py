@@ -51,11 +51,10 @@ class CommandLine:
 async def assemble(api: Api, heliograph: CommandLine) -> Cast:
     """Make four new people, each with a token, so that every run begins with empty feeds."""
     mark = secrets.token_hex(3)
-    usernames = {name: f"{name.lower()}.{mark}" for name in NAMES}
-    for name in NAMES:
-        await heliograph("user", "create", usernames[name], "--display-name", name)
-    tokens = [await heliograph("token", usernames[name]) for name in NAMES]
-    people = [await _person(api, name, usernames[name], token) for name, token in zip(NAMES, tokens, strict=True)]
+    usernames = [f"{name.lower()}.{mark}" for name in NAMES]
+    await heliograph("user", "create", *usernames)
+    tokens = (await heliograph("token", *usernames)).split()
+    people = [await _person(api, *one) for one in zip(NAMES, usernames, tokens, strict=True)]
     return Cast(*people)
 
 

@@ -32,7 +32,7 @@ async def people(cast: Cast, _photographs: list[Photograph], tell: Narrator) -> 
             within=SOON_SECONDS,
             what="Ada has 2 followers",
         )
-        step.equal(profile["displayName"], "Ada", "Ada's shown name")
+        step.equal(profile["displayName"], cast.ada.username, "Ada's shown name, until she chooses one")
         step.check(not profile["viewerFollows"], "Dan does not follow Ada")
 
 

@@ -43,8 +43,8 @@ def test_wrong_arguments_are_status_2(arguments: list[str]) -> None:
     "command",
     [
         "address", "user create", "user show", "token", "policy get", "policy set", "policy advise", "feed explain",
-        "feed verify", "feed rebuild", "feed dead-letters", "story reconcile", "story expire", "story show", "story hold",
-        "story release", "media reconcile", "dm verify", "dm dead-letters", "top",
+        "feed verify", "feed rebuild", "feed dead-letters", "story reconcile", "story expire", "story show",
+        "story hold", "story release", "media reconcile", "dm verify", "dm dead-letters", "top",
     ],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -134,8 +134,8 @@ class JetStream:
     async def publish_batch(self, messages: Sequence[tuple[str, bytes, dict[str, str]]]) -> Stored:
         """Store up to 1,000 messages (subject, payload, headers) together or not at all, with one sync.
 
-        Returns where the last one is. The stream must allow it (`allow_atomic`); a broken condition in the headers of one
-        of them refuses all, with `nats.js.errors.BadRequestError`.
+        Returns where the last one is. The stream must allow it (`allow_atomic`); a broken condition in the headers of
+        one of them refuses all, with `nats.js.errors.BadRequestError`.
         """
         batch = secrets.token_hex(16)
         *first, (subject, payload, headers) = messages
@@ -176,6 +176,16 @@ class JetStream:
                 raise
         return subscription
 
+    async def is_heard(self, subject: str, *, seconds: float) -> bool:
+        """Whether anybody answers on a subject right now; `False` when nobody listens, or nobody answers in time."""
+        try:
+            await self._client.request(subject, b"", timeout=seconds)
+        except (nats.errors.NoRespondersError, TimeoutError):
+            return False
+        except nats.errors.Error as error:
+            raise MessagingUnavailable from error
+        return True
+
     async def last_sequence(self, stream: str, *, subject: str | None = None) -> int:
         """Return the sequence of the newest message of the stream, or of one subject in it; 0 when there is none."""
         with _translated():
@@ -210,11 +220,20 @@ class JetStream:
         if error and error.get("err_code") not in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND):
             raise MessagingUnavailable(str(error.get("description")), stream=stream)
 
-    async def read_in_order(self, stream: str, *, after: int, batch: int = 500) -> AsyncIterator[list[Received]]:
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove every message of one subject. Safe to repeat."""
+        answer = await self.raw_request(f"$JS.API.STREAM.PURGE.{stream}", {"filter": subject})
+        if "error" in answer:
+            raise MessagingUnavailable(str(answer["error"].get("description")), stream=stream)
+
+    async def read_in_order(
+        self, stream: str, *, after: int, batch: int = 500, subject: str | None = None
+    ) -> AsyncGenerator[list[Received], None]:
         """Yield the stream's messages from sequence `after` + 1 on, in order, each once, for ever.
 
-        Batches are whatever has arrived, at most `batch`. No acknowledgements: the caller keeps its own position. A
-        reset of the connection, of the server or of the consumer is healed by reading again from the last position.
+        Only those of one `subject`, if given. Batches are whatever has arrived, at most `batch`. No acknowledgements:
+        the caller keeps its own position. A reset of the connection, of the server or of the consumer is healed by
+        reading again from the last position.
         `StreamBehind` when the stream ends before the position.
         """
         position = after
@@ -223,6 +242,7 @@ class JetStream:
                 ack_policy=AckPolicy.NONE,
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=position + 1,
+                filter_subject=subject,
                 inactive_threshold=60.0,
                 mem_storage=True,
                 num_replicas=1,

@@ -25,6 +25,8 @@ from mesh.telemetry import get_logger
 
 PUBLISH_SECONDS = 5.0
 REQUEST_SECONDS = 30.0
+START_SECONDS = 10.0
+"""How long a process that starts waits for NATS."""
 HEARTBEAT_SECONDS = 1.0
 MISSED_HEARTBEATS = 2.5
 """A consumer that is silent for so many heartbeats is gone: what it has is late by 2.5 s at most."""
@@ -153,7 +155,9 @@ class JetStream:
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send a notice to whoever listens right now; it is not stored, and lost when NATS is away."""
         if self._client.is_connected:
-            await self._client.publish(subject, payload)
+            # It follows a commit: whatever goes wrong here must not look as if that had failed.
+            with suppress(nats.errors.Error):
+                await self._client.publish(subject, payload)
 
     async def hear(
         self, subject: str, on_notice: Callable[[Msg], Any], *, queue: str = "", pending_limit: int = 65_536
@@ -412,7 +416,10 @@ async def refuse_unless_syncing(client_varz: Callable[[], Awaitable[dict[str, An
 
 @asynccontextmanager
 async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[JetStream]:
-    """Connect, however long it takes until NATS answers; what was handed over is sent before the end."""
+    """Connect, within 10 s or `MessagingUnavailable`; later losses are healed, however long they take.
+
+    What was handed over is sent before the end.
+    """
 
     async def on_error(error: Exception) -> None:
         _log.warning("nats_error", error=repr(error))
@@ -428,25 +435,40 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
         _log.info("nats_reconnected")
         jetstream.on_reconnect()
 
-    await client.connect(
-        url,
-        name=name,
-        tls=tls,
-        error_cb=on_error,
-        disconnected_cb=on_disconnect,
-        reconnected_cb=on_reconnect,
-        allow_reconnect=True,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it may be a float
-        connect_timeout=3,
-        ping_interval=5,
-        max_outstanding_pings=2,
-        pending_size=8 * 1024 * 1024,
-    )
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await client.connect(
+                url,
+                name=name,
+                tls=tls,
+                error_cb=on_error,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it may be a float
+                connect_timeout=3,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=8 * 1024 * 1024,
+            )
+    except (nats.errors.Error, OSError) as error:  # TimeoutError is an OSError
+        await client.close()
+        raise MessagingUnavailable(
+            f"NATS at {_host_of(url)} does not answer or does not know us; start it or correct HELIOGRAPH_NATS_URL"
+        ) from error
     try:
         yield jetstream
     finally:
         await client.close()
+
+
+def _host_of(url: str) -> str:
+    return url.rpartition("@")[2].rpartition("//")[2]
+
+
+_OUR_FAULT = (nats.js.errors.BadRequestError, nats.errors.MaxPayloadError, nats.errors.BadSubjectError)
+"""What no retry can help."""
 
 
 class _translated:  # noqa: N801 - reads as a verb phrase
@@ -456,7 +478,5 @@ class _translated:  # noqa: N801 - reads as a verb phrase
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(
-            error, nats.js.errors.BadRequestError
-        ):
+        if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(error, _OUR_FAULT):
             raise MessagingUnavailable from error

@@ -3,7 +3,7 @@
 | stream | subject | holds | kept | heard by |
 | --- | --- | --- | --- | --- |
 | `DM_nn` | `dm.log.<nn>.<conversation>` | the log: sent, read, taken back, decided | 30 days | the partition's owner |
-| `INBOX` | `dm.inbox.<user>` | new inbox entries, after their commit | 7 days | gateways, push notices |
+| `INBOX` | `dm.inbox.<user>` | new inbox entries, after their commit | 1 day | gateways, push notices |
 | - | `dm.position.<nn>` | how far a partition's owner has come | - | dm_svc: reads that wait |
 | - | `live.<user>` | typing, presence | - | gateways |
 | - | `connected.<user>` | asks whether a gateway holds the user's inbox | - | gateways answer |
@@ -16,6 +16,7 @@ retry of the same entry one entry; beyond it the tables do.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,10 +32,13 @@ from mesh.events import event
 from mesh.jetstream import JetStream, MessagingUnavailable, Stored
 
 DEDUP_SECONDS = 120.0
-INBOX_KEPT_SECONDS = 7 * 24 * 3600
+INBOX_KEPT_SECONDS = 24 * 3600
 MAX_ENTRIES_AN_EVENT = 50
 MAX_EVENT_BYTES = 256 * 1024
 """Far below the server's limit of 1 MiB for a message."""
+PROBE_SECONDS = 0.5
+READ_SECONDS = 60.0
+"""How long staff tools may read one conversation's log."""
 TYPING_LIFE = timedelta(seconds=6)
 PRESENCE_LIFE = timedelta(seconds=90)
 
@@ -75,6 +79,11 @@ def inbox_stream_config(*, replicas: int) -> StreamConfig:
     )
 
 
+def decode_entry(payload: bytes, *, sequence: int, partition: int) -> LogEntry:
+    """Return the entry that bytes of the log hold; a `ValueError` says what is wrong with them."""
+    return wire.log_entry(payload, sequence=sequence, partition=partition)
+
+
 class Log:
     """The log of all conversations."""
 
@@ -110,9 +119,31 @@ class Log:
         subject = f"dm.log.{partition:02}.{conversation_id}"
         return await self._jetstream.last_sequence(log_stream(partition), subject=subject)
 
-    async def erase(self, partition: int, sequence: int) -> None:
-        """Overwrite an entry whose message was taken back. Safe to repeat."""
+    async def read(self, conversation_id: ConversationId, *, up_to: int) -> list[LogEntry]:
+        """Return the kept entries of a conversation up to a sequence of its partition, in order."""
+        partition = self.partition_of(conversation_id)
+        subject = f"dm.log.{partition:02}.{conversation_id}"
+        last = min(up_to, await self._jetstream.last_sequence(log_stream(partition), subject=subject))
+        entries: list[LogEntry] = []
+        if last == 0:
+            return entries
+        async with (
+            asyncio.timeout(READ_SECONDS),
+            aclosing(self._jetstream.read_in_order(log_stream(partition), after=0, subject=subject)) as batches,
+        ):
+            async for batch in batches:
+                for one in batch:
+                    with suppress(wire.UndecodableLogEntry):
+                        entries.append(wire.log_entry(one.payload, sequence=one.stream_sequence, partition=partition))
+                if batch[-1].stream_sequence >= last:
+                    break
+        return [entry for entry in entries if entry.sequence <= up_to]
+
+    async def erase(self, partition: int, sequence: int, *, announced_to: Sequence[UserId]) -> None:
+        """Overwrite an entry whose message was taken back, and drop what was announced of it. Safe to repeat."""
         await self._jetstream.erase(log_stream(partition), sequence)
+        for user_id in announced_to:
+            await self._jetstream.purge(INBOX, f"dm.inbox.{user_id}")
 
 
 class Announcer:
@@ -160,6 +191,18 @@ class Announcer:
 
     def _in(self, life: timedelta) -> Timestamp:
         return wire.timestamp(self._clock.now() + life)
+
+
+class Connections:
+    """Knows from the gateways who is connected."""
+
+    def __init__(self, jetstream: JetStream) -> None:
+        self._jetstream = jetstream
+
+    async def is_connected(self, user_id: UserId) -> bool:
+        """Whether any gateway holds an open inbox of the user."""
+        probe = event(live_events_pb2.ConnectionProbed(user_id=user_id))
+        return await self._jetstream.is_heard(probe.subject, seconds=PROBE_SECONDS)
 
 
 class Positions:
@@ -222,4 +265,14 @@ def _by_user(entries: Sequence[InboxEntry]) -> list[message_events_pb2.InboxEntr
     return [*finished, *events.values()]
 
 
-__all__ = ["INBOX", "INBOX_SUBJECTS", "Announcer", "Log", "MessagingUnavailable", "Positions", "log_stream"]
+__all__ = [
+    "INBOX",
+    "INBOX_SUBJECTS",
+    "Announcer",
+    "Connections",
+    "Log",
+    "MessagingUnavailable",
+    "Positions",
+    "decode_entry",
+    "log_stream",
+]

@@ -39,7 +39,7 @@ from heliograph.dm.v1 import (
 from heliograph.events.v1 import message_events_pb2
 from heliograph.media.v1 import media_pb2
 from mesh.clock import Clock
-from mesh.objectstore import ObjectStore
+from mesh.presign import Presigner
 
 PHOTO_URL_LIFETIME = timedelta(minutes=5)
 
@@ -63,7 +63,7 @@ class UndecodableLogEntry(ValueError):
 class Wire:
     """What people get: messages with photos that can be fetched."""
 
-    objects: ObjectStore
+    presigner: Presigner
     clock: Clock
 
     def message(self, message: Message) -> message_pb2.Message:
@@ -96,10 +96,16 @@ class Wire:
 
     def _photo(self, photo: Photo) -> media_pb2.Photo:
         reply = photo_without_urls(photo)
+        now = self.clock.now()
         for variant, stored in zip(reply.variants, photo.variants, strict=True):
-            key = photo.key_prefix + stored.name
-            variant.url = self.objects.presigned_url(photo.bucket, key, lifetime=PHOTO_URL_LIFETIME)
-        reply.url_expire_time.FromDatetime(self.clock.now() + PHOTO_URL_LIFETIME)
+            variant.url = self.presigner.get(
+                photo.bucket,
+                photo.key_prefix + stored.name,
+                signed_at=now,
+                seconds=int(PHOTO_URL_LIFETIME.total_seconds()),
+                cache_control="private, no-store",
+            )
+        reply.url_expire_time.FromDatetime(now + PHOTO_URL_LIFETIME)
         return reply
 
 

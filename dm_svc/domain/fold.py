@@ -47,7 +47,6 @@ class Thread:
     high_id: UserId
     last_number: int = 0
     low_count: int = 0
-    last_sequence: int = 0
     members: dict[UserId, Membership] = field(default_factory=dict)
 
     def count_of(self, user_id: UserId) -> int:
@@ -96,6 +95,7 @@ class Erasure:
     """What remains to be removed of a message that was taken back."""
 
     log_sequence: int
+    conversation_id: ConversationId
     upload_id: str | None
     reference: str | None
 
@@ -174,7 +174,6 @@ class _Folding:
                 applied = self._decide(thread, entry, entry.change)
         # A conversation comes into being with its first message; other entries about none have no effect.
         if applied or thread.members:
-            thread.last_sequence = entry.sequence
             self.loaded.threads[thread.conversation_id] = thread
             self.changes.threads[thread.conversation_id] = thread
 
@@ -229,7 +228,12 @@ class _Folding:
             self.changes.unsent[change.message_id] = message
         reference = photo_reference(message.sender_id, message.client_message_id)
         self.changes.erasures.append(
-            Erasure(message.log_sequence, photo.upload_id if photo else None, reference if photo else None)
+            Erasure(
+                message.log_sequence,
+                message.conversation_id,
+                photo.upload_id if photo else None,
+                reference if photo else None,
+            )
         )
         for member in thread.members.values():
             if member.user_id == entry.actor_id or member.state is not MemberState.IGNORED:

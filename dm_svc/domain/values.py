@@ -215,3 +215,13 @@ class DeadLetter:
     size_bytes: int
     dead_time: datetime
     replay_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message that was delivered, without what was written."""
+
+    message_id: MessageId
+    conversation_id: ConversationId
+    sender_id: UserId
+    useq: int

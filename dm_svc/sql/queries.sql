@@ -59,7 +59,7 @@ SELECT position FROM log_positions WHERE partition = %(partition)s;
 
 -- name: load_threads
 -- The conversations of a batch, each with both its members.
-SELECT c.conversation_id, c.low_id, c.high_id, c.last_number, c.low_count, c.last_sequence,
+SELECT c.conversation_id, c.low_id, c.high_id, c.last_number, c.low_count,
        m.user_id, m.other_id, m.state, m.read_number, m.read_received, m.update_time
 FROM conversations c
 CROSS JOIN LATERAL (VALUES (c.low_id), (c.high_id)) AS pair (user_id)
@@ -88,11 +88,11 @@ JOIN messages m ON m.conversation_id = place.conversation_id AND m.number = plac
 
 -- name: write_threads
 -- Conversations after a batch.
-INSERT INTO conversations (conversation_id, low_id, high_id, last_number, low_count, last_sequence)
+INSERT INTO conversations (conversation_id, low_id, high_id, last_number, low_count)
 SELECT * FROM unnest(%(conversation_ids)s::text[], %(low_ids)s::bigint[], %(high_ids)s::bigint[],
-                     %(last_numbers)s::bigint[], %(low_counts)s::bigint[], %(last_sequences)s::bigint[])
+                     %(last_numbers)s::bigint[], %(low_counts)s::bigint[])
 ON CONFLICT (conversation_id) DO UPDATE
-SET last_number = excluded.last_number, low_count = excluded.low_count, last_sequence = excluded.last_sequence;
+SET last_number = excluded.last_number, low_count = excluded.low_count;
 
 -- name: write_members
 -- Memberships after a batch.
@@ -153,9 +153,10 @@ FROM unnest(%(user_ids)s::bigint[], %(useqs)s::bigint[], %(kinds)s::smallint[], 
 
 -- name: write_erasures
 -- What remains to be removed elsewhere.
-INSERT INTO erasures (partition, log_sequence, upload_id, reference)
+INSERT INTO erasures (partition, log_sequence, conversation_id, upload_id, reference)
 SELECT %(partition)s, t.*
-FROM unnest(%(log_sequences)s::bigint[], %(upload_ids)s::text[], %(references)s::text[]) AS t
+FROM unnest(%(log_sequences)s::bigint[], %(conversation_ids)s::text[], %(upload_ids)s::text[],
+            %(references)s::text[]) AS t
 ON CONFLICT DO NOTHING;
 
 -- name: write_dead_letter
@@ -302,11 +303,81 @@ SELECT audience FROM message_settings WHERE user_id = %(user_id)s;
 INSERT INTO message_settings (user_id, audience) VALUES (%(user_id)s, %(audience)s)
 ON CONFLICT (user_id) DO UPDATE SET audience = excluded.audience;
 
--- name: take_erasures
--- What remains to be removed elsewhere; other workers take others.
-SELECT partition, log_sequence, upload_id, reference
-FROM erasures ORDER BY create_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+-- name: list_erasures
+-- What remains to be removed elsewhere, oldest first, with whose inboxes tell of it.
+SELECT e.partition, e.log_sequence, e.upload_id, e.reference, e.conversation_id
+FROM erasures e ORDER BY e.create_time LIMIT %(limit)s;
 
 -- name: remove_erasure
 -- It is removed.
 DELETE FROM erasures WHERE partition = %(partition)s AND log_sequence = %(log_sequence)s;
+
+-- name: list_dead_letters
+-- Newest first, below an id.
+SELECT dead_letter_id, partition, log_sequence, subject, error, length(payload) AS size_bytes, dead_time, replay_time
+FROM dead_letters
+WHERE dead_letter_id < %(before)s AND (replay_time IS NULL OR %(include_replayed)s)
+ORDER BY dead_letter_id DESC
+LIMIT %(limit)s;
+
+-- name: get_dead_letters
+-- With their bytes, in no order.
+SELECT dead_letter_id, partition, log_sequence, subject, payload, replay_time
+FROM dead_letters
+WHERE dead_letter_id = ANY(%(dead_letter_ids)s);
+
+-- name: lock_dead_letter
+-- Whether it still waits to be replayed; nobody else replays it meanwhile.
+SELECT replay_time IS NULL FROM dead_letters WHERE dead_letter_id = %(dead_letter_id)s FOR UPDATE;
+
+-- name: note_replay
+-- It is in the tables now.
+UPDATE dead_letters SET replay_time = now() WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- name: lock_position
+-- Keeps the partition's owner from giving numbers until the transaction ends.
+SELECT now() FROM log_positions WHERE partition = %(partition)s FOR UPDATE;
+
+-- name: begin_snapshot
+-- All that follows in the transaction sees one moment.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: verify_threads
+-- Conversations to check, by id, behind one; or just one.
+SELECT conversation_id, low_id, high_id, last_number
+FROM conversations
+WHERE conversation_id > %(after)s COLLATE "C" AND (%(only)s = '' OR conversation_id = %(only)s)
+ORDER BY conversation_id
+LIMIT %(limit)s;
+
+-- name: verify_messages
+-- All their messages by number, with those that came from replayed dead letters marked: their place is the replay's.
+SELECT m.conversation_id, m.number, m.message_id::text, m.sender_id, m.log_sequence,
+       EXISTS (SELECT FROM dead_letters d
+               WHERE d.log_sequence = m.log_sequence AND d.subject LIKE '%%.' || m.conversation_id) AS is_replayed
+FROM messages m
+WHERE m.conversation_id = ANY(%(conversation_ids)s)
+ORDER BY m.conversation_id, m.number;
+
+-- name: verify_members
+-- Their pointers, with the unread count as it is served.
+SELECT m.conversation_id, m.user_id, m.read_number,
+       CASE WHEN c.low_id = m.user_id THEN c.last_number - c.low_count ELSE c.low_count END - m.read_received
+           AS unread_count
+FROM conversations c
+CROSS JOIN LATERAL (VALUES (c.low_id), (c.high_id)) AS pair (user_id)
+JOIN members m ON m.user_id = pair.user_id AND m.conversation_id = c.conversation_id
+WHERE c.conversation_id = ANY(%(conversation_ids)s);
+
+-- name: verify_inboxes
+-- Heads as they are served, beside what the entries say.
+SELECT h.user_id, h.head_useq, h.first_useq, coalesce(max(i.useq), 0) AS newest, coalesce(min(i.useq), 0) AS oldest,
+       count(i.useq) AS entries
+FROM inbox_heads h
+LEFT JOIN inbox i ON i.user_id = h.user_id
+WHERE h.user_id = ANY(%(user_ids)s)
+GROUP BY h.user_id, h.head_useq, h.first_useq;
+
+-- name: verify_dead
+-- Log entries of a partition that were set aside and not replayed.
+SELECT log_sequence FROM dead_letters WHERE partition = %(partition)s AND replay_time IS NULL;

@@ -75,7 +75,6 @@ class _ThreadRow:
     high_id: int
     last_number: int
     low_count: int
-    last_sequence: int
     user_id: int
     other_id: int
     state: int
@@ -242,6 +241,7 @@ class LogStore:
                 connection,
                 partition=partition,
                 log_sequences=[one.log_sequence for one in changes.erasures],
+                conversation_ids=[one.conversation_id for one in changes.erasures],
                 upload_ids=[one.upload_id for one in changes.erasures],
                 references=[one.reference for one in changes.erasures],
             )
@@ -256,7 +256,6 @@ class LogStore:
             high_ids=[one.high_id for one in threads],
             last_numbers=[one.last_number for one in threads],
             low_counts=[one.low_count for one in threads],
-            last_sequences=[one.last_sequence for one in threads],
         )
         members = [(one.conversation_id, member) for one in threads for member in one.members.values()]
         await QUERIES["write_members"].run(
@@ -334,7 +333,6 @@ def _threads(rows: Iterable[_ThreadRow]) -> dict[ConversationId, Thread]:
                 high_id=UserId(row.high_id),
                 last_number=row.last_number,
                 low_count=row.low_count,
-                last_sequence=row.last_sequence,
             ),
         )
         thread.members[UserId(row.user_id)] = Membership(

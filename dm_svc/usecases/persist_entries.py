@@ -43,7 +43,7 @@ class PersistEntries:
             return await self._persist(step, batch)
         except POISON as error:
             if len(batch.raw) == 1:
-                poisoned = replace(batch, decoded={}, errors={batch.raw[0].log_sequence: _reason(error)})
+                poisoned = replace(batch, decoded={}, errors={batch.raw[0].log_sequence: reason_of(error)})
                 return await self._persist(step, poisoned)
         return await self._one_by_one(step, batch)
 
@@ -72,6 +72,6 @@ class PersistEntries:
         return told
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say what went wrong without a word of what was written: the database's own text may quote it."""
     return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

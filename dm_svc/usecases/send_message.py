@@ -19,7 +19,8 @@ from dm_svc.domain.values import (
 )
 from dm_svc.errors import IdempotencyKeyReused
 from dm_svc.events import Log, Positions
-from dm_svc.peers import Graph, Media
+from dm_svc.peers.graph import Graph
+from dm_svc.peers.media import Media
 from dm_svc.store.reads import ReadStore
 from dm_svc.usecases.limit_rate import LimitRate
 from mesh.clock import Clock

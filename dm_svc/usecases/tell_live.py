@@ -8,7 +8,7 @@ from dm_svc.domain import rules
 from dm_svc.domain.values import ConversationId, UserId
 from dm_svc.errors import ConversationNotFound
 from dm_svc.events import Announcer
-from dm_svc.peers import Graph
+from dm_svc.peers.graph import Graph
 from dm_svc.store.reads import ReadStore
 from dm_svc.usecases.limit_rate import LimitRate
 

@@ -33,8 +33,6 @@ CREATE TABLE conversations (
     last_number     bigint      NOT NULL,
     -- How many of them the member with the lower id wrote; the other wrote the rest.
     low_count       bigint      NOT NULL,
-    -- Sequence of the last log entry of this conversation that is in the tables.
-    last_sequence   bigint      NOT NULL,
     PRIMARY KEY (conversation_id)
 ) PARTITION BY HASH (conversation_id);
 
@@ -114,11 +112,12 @@ CREATE TABLE message_settings (
 
 -- What remains to be removed elsewhere of messages that were taken back: the log entry, and the photo if there is one.
 CREATE TABLE erasures (
-    partition    integer     NOT NULL,
-    log_sequence bigint      NOT NULL,
-    upload_id    text,
-    reference    text,
-    create_time  timestamptz NOT NULL DEFAULT now(),
+    partition       integer     NOT NULL,
+    log_sequence    bigint      NOT NULL,
+    conversation_id text        NOT NULL COLLATE "C",
+    upload_id       text,
+    reference       text,
+    create_time     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (partition, log_sequence)
 );
 

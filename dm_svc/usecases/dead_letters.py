@@ -1,0 +1,73 @@
+"""Dead letters: log entries that could not be persisted, listed and replayed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dm_svc.domain import rules
+from dm_svc.domain.fold import fold
+from dm_svc.domain.values import DeadLetter
+from dm_svc.errors import DeadLetterNotFound
+from dm_svc.events import decode_entry
+from dm_svc.store.care import CareStore, DeadEntry
+from dm_svc.store.log import LogStore
+from dm_svc.usecases.announce_entries import AnnounceEntries
+from dm_svc.usecases.persist_entries import POISON, reason_of
+
+MAX_PAGE_SIZE = 100
+FIRST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """Some dead letters, newest first, and whether more follow."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeadLetters:
+    """What waits for somebody to look at it."""
+
+    store: CareStore
+
+    async def __call__(self, *, before: int, page_size: int, include_replayed: bool) -> DeadLetterPage:
+        """Return a page below an id."""
+        size = rules.checked_page_size(page_size, limit=MAX_PAGE_SIZE)
+        found = await self.store.list_dead_letters(before=before, limit=size + 1, include_replayed=include_replayed)
+        return DeadLetterPage(tuple(found[:size]), has_more=len(found) > size)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDeadLetters:
+    """Puts dead letters into the tables, at the end of their conversations: what came after them has been shown."""
+
+    store: CareStore
+    log_store: LogStore
+    announce: AnnounceEntries
+
+    async def __call__(self, dead_letter_ids: Sequence[int]) -> dict[int, str]:
+        """Return for each why it still can't be persisted; empty when it is in the tables. Safe to repeat."""
+        found = await self.store.get_dead_letters(dead_letter_ids)
+        if missing := set(dead_letter_ids) - found.keys():
+            raise DeadLetterNotFound(dead_letter_id=min(missing))
+        return {dead_letter_id: await self._replay(found[dead_letter_id]) for dead_letter_id in dead_letter_ids}
+
+    async def _replay(self, dead: DeadEntry) -> str:
+        if dead.replay_time is not None:
+            return ""
+        try:
+            entry = decode_entry(dead.payload, sequence=dead.log_sequence, partition=dead.partition)
+            async with self.store.transaction() as connection:
+                commit_time = await self.store.lock_for_replay(connection, dead)
+                if commit_time is None:
+                    return ""
+                changes = fold([entry], await self.log_store.load(connection, [entry]))
+                if changes.refused:
+                    return changes.refused[0].reason
+                told = await self.log_store.write(connection, dead.partition, changes, commit_time)
+                await self.store.note_replay(connection, dead.dead_letter_id)
+        except POISON as error:
+            return reason_of(error)
+        await self.announce(told)
+        return ""

@@ -1,0 +1,45 @@
+"""Remove what remains elsewhere of messages that were taken back."""
+
+from dataclasses import dataclass
+
+from dm_svc.domain.rules import members_of
+from dm_svc.events import Log
+from dm_svc.peers.media import Media
+from dm_svc.store.care import CareStore, PendingErasure
+from mesh.errors import HeliographError, NotFound
+from mesh.telemetry import get_logger
+
+BATCH = 100
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EraseUnsent:
+    """The tables forgot the text with the commit; the log's entry, what was announced, and the photo follow here."""
+
+    store: CareStore
+    log: Log
+    media: Media
+
+    async def __call__(self) -> int:
+        """Remove what waits; return how much was removed. What fails stays, and is tried again. Safe to repeat."""
+        erased = 0
+        for erasure in await self.store.list_erasures(limit=BATCH):
+            try:
+                await self._erase(erasure)
+            except HeliographError as error:
+                _log.warning("erasure_failed", partition=erasure.partition, reason=error.reason)
+            else:
+                erased += 1
+        return erased
+
+    async def _erase(self, erasure: PendingErasure) -> None:
+        members = members_of(erasure.conversation_id) or ()
+        await self.log.erase(erasure.partition, erasure.log_sequence, announced_to=members)
+        if erasure.upload_id and erasure.reference:
+            try:
+                await self.media.delete_photo(erasure.upload_id, reference=erasure.reference)
+            except NotFound:
+                _log.info("photo_is_gone", upload_id=erasure.upload_id)
+        await self.store.remove_erasure(erasure)

@@ -177,14 +177,9 @@ async def _serve(process: Process, parts: Parts, credentials: Credentials, check
         server.serve(
             listen=config.process.listen,
             services=[
-                Service(
-                    MESSAGES, lambda to: message_service_pb2_grpc.add_MessageServiceServicer_to_server(messages, to)
-                ),
-                Service(INBOX, lambda to: inbox_service_pb2_grpc.add_InboxServiceServicer_to_server(inbox, to)),
-                Service(
-                    ADMIN,
-                    lambda to: message_admin_service_pb2_grpc.add_MessageAdminServiceServicer_to_server(admin, to),
-                ),
+                Service(MESSAGES, lambda to: add_MessageServiceServicer_to_server(messages, to)),
+                Service(INBOX, lambda to: add_InboxServiceServicer_to_server(inbox, to)),
+                Service(ADMIN, lambda to: add_MessageAdminServiceServicer_to_server(admin, to)),
             ],
             callers=CALLERS,
             credentials=credentials,

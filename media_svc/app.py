@@ -60,8 +60,9 @@ CALLERS = {
 LAG_SECONDS = 5.0
 
 
-async def start(process: Process, config: Config, roles: frozenset[str]) -> None:
-    """Connect to everything, then start what the roles ask for."""
+async def start(process: Process, config: Config, roles: frozenset[str], *, clock: Clock | None = None) -> None:
+    """Connect to everything, then start what the roles ask for; the machine's clock unless told another."""
+    clock = clock or SystemClock()
     database = await process.enter(postgres.connect(config.postgres))
     await database.refuse_unless_durable()
     messaging = await process.enter(jetstream.connect(config.nats_url, name="media_svc"))
@@ -70,7 +71,6 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     objects = await process.enter(objectstore.connect(config.s3))
     multipart = MultipartStore(objects, config.s3)
     store = Store(database)
-    clock = SystemClock()
     wakeup = Wakeup(messaging, "media_svc")
     notices = Notices(messaging)
     give_up = GiveUpUpload(store=store, objects=objects, multipart=multipart, notices=notices, clock=clock)

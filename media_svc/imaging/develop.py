@@ -5,6 +5,7 @@ the later steps are raised.
 """
 
 import io
+import warnings
 
 import blurhash_rs
 import pillow_heif
@@ -69,7 +70,9 @@ def develop(original: bytes, *, declared: str, max_bytes: int) -> Developed | Re
         return Refusal(RejectedReason.UNSUPPORTED_FORMAT, f"looks_like_{looks_like(original)}")
     if found.content_type != declared:
         return Refusal(RejectedReason.UNSUPPORTED_FORMAT, f"is_{found.word}_not_as_declared")
-    return _develop(original, found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of metadata that is dropped anyway
+        return _develop(original, found)
 
 
 def _develop(original: bytes, found: Format) -> Developed | Refusal:
@@ -77,10 +80,11 @@ def _develop(original: bytes, found: Format) -> Developed | Refusal:
         return refusal
     try:
         image: Image.Image = Image.open(io.BytesIO(original), formats=[found.decoder])
+        # Before anything else: of a PNG, even the metadata is read by decoding all of it.
+        if refusal := recipe.refuse_size(*image.size):
+            return refusal
         orientation = _orientation(image)
         width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
-        if refusal := recipe.refuse_size(width, height):
-            return refusal
         sizes = recipe.sizes(width, height)
         widest = (sizes[0].width, sizes[0].height)
         image = _decoded(image, widest[::-1] if orientation in _SIDEWAYS else widest)

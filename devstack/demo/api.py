@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -24,6 +24,15 @@ class Refused(Exception):
         super().__init__(
             "; ".join(f"{error.get('message')} [{code}]" for error, code in zip(errors, self.codes, strict=True))
         )
+
+
+async def refusal(call: Awaitable[Any]) -> str:
+    """The code with which a call is refused; empty when it isn't."""
+    try:
+        await call
+    except Refused as refused:
+        return str(refused.codes[0])
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

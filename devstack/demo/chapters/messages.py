@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from devstack.demo.api import Person
+from devstack.demo.api import Person, refusal
 from devstack.demo.cast import Cast
 from devstack.demo.narrator import Narrator, until
 from devstack.demo.photos import Photograph
@@ -57,7 +57,8 @@ async def messages(cast: Cast, _photographs: list[Photograph], tell: Narrator) -
             step.check(await inbox.none(within=QUIET_SECONDS), "nothing comes twice")
     await _reading(cast, conversation_id, tell)
     with tell.step("To Dan there is no such conversation.") as step:
-        step.equal((await cast.dan.ask(BY_ID, id=conversation_id))["conversation"], None, "not by its id")
+        asked = cast.dan.ask(BY_ID, id=conversation_id)
+        step.equal(await refusal(asked), "CONVERSATION_NOT_FOUND", "the code is that of an id that nobody has")
 
 
 async def send(sender: Person, recipient: Person, content: str, *, key: str | None = None) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 INSERT INTO outbox (subject, payload) VALUES (%(subject)s, %(payload)s);
 
 -- name: take
--- A batch that no other relay holds; the locks live until this transaction ends.
+-- A batch that no other relay holds, behind what could not be published; the locks live until this transaction ends.
 SELECT outbox_id, message_id, subject, payload
 FROM outbox
+WHERE outbox_id > %(behind)s
 ORDER BY outbox_id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;

@@ -40,6 +40,9 @@ from dm_svc.workers.consumers import Consumers
 from dm_svc.workers.monitor import refuse_unless_log_is_durable
 from dm_svc.workers.owner import Owner
 from dm_svc.workers.partitions import Partitions
+from heliograph.dm.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_to_server
+from heliograph.dm.v1.message_admin_service_pb2_grpc import add_MessageAdminServiceServicer_to_server
+from heliograph.dm.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
 from heliograph.feed.v1 import graph_service_pb2, graph_service_pb2_grpc
 from heliograph.media.v1 import media_service_pb2, media_service_pb2_grpc
 from mesh import health, jetstream, periodic, postgres, redis

@@ -119,10 +119,17 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     checks.depends_on("nats", messaging.ping)
 
     if SERVE in roles:
+        stories, admin = servicers(config, parts)
         running = await process.enter(
             server.serve(
                 listen=config.process.listen,
-                services=services(config, parts),
+                services=[
+                    Service(STORIES, lambda to: story_service_pb2_grpc.add_StoryServiceServicer_to_server(stories, to)),
+                    Service(
+                        ADMIN,
+                        lambda to: story_admin_service_pb2_grpc.add_StoryAdminServiceServicer_to_server(admin, to),
+                    ),
+                ],
                 callers=CALLERS,
                 credentials=credentials,
                 verifier=TokenVerifier.from_config(config.tokens),
@@ -146,8 +153,8 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     await process.enter(health.serve(checks, config.process.metrics_listen))
 
 
-def services(config: Config, parts: Parts) -> list[Service]:
-    """Return what this process serves."""
+def servicers(config: Config, parts: Parts) -> tuple[StoryServicer, StoryAdminServicer]:
+    """Return what this process serves: to people, and to staff."""
     store, cache, clock = parts.store, parts.cache, parts.clock
     cursors = CursorSigner(config.cursor_key)
     find_reels = FindReels(store=store, cache=cache)
@@ -203,10 +210,7 @@ def services(config: Config, parts: Parts) -> list[Service]:
         get_story_record=get_story_record,
         cursors=cursors,
     )
-    return [
-        Service(STORIES, lambda to: story_service_pb2_grpc.add_StoryServiceServicer_to_server(stories, to)),
-        Service(ADMIN, lambda to: story_admin_service_pb2_grpc.add_StoryAdminServiceServicer_to_server(admin, to)),
-    ]
+    return stories, admin
 
 
 def workers(parts: Parts) -> Workers:

@@ -152,13 +152,13 @@ class Person:
         """Call a method of MessageService or InboxService."""
         self.speak()
         stub, service = (
-            (self.messages, message_service_pb2)
-            if hasattr(self.messages, method)
-            else (self.inbox, inbox_service_pb2)
+            (self.messages, message_service_pb2) if hasattr(self.messages, method) else (self.inbox, inbox_service_pb2)
         )
         return await getattr(stub, method)(getattr(service, f"{method}Request")(**fields))
 
-    async def send(self, to: "Person | int", content: str = "hello", key: str | None = None, upload_id: str = "") -> Any:
+    async def send(
+        self, to: "Person | int", content: str = "hello", key: str | None = None, upload_id: str = ""
+    ) -> Any:
         """Send a message and return it."""
         reply = await self.call(
             "SendMessage",

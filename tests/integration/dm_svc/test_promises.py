@@ -1,0 +1,395 @@
+"""Once, in order, private, read: what the service promises about messages, on real servers."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from dm_svc.domain.rules import partition_of
+from dm_svc.domain.values import ConversationId
+from dm_svc.events import log_stream
+from heliograph.dm.v1 import conversation_pb2, message_admin_service_pb2, message_service_pb2, message_settings_pb2
+from heliograph.events.v1 import live_events_pb2
+from mesh.errors import HeliographError
+from tests.fixtures.stack import eventually
+
+
+async def refused(call) -> str:
+    with pytest.raises(HeliographError) as error:
+        await call
+    return error.value.reason
+
+
+async def test_M3_a_retry_with_the_same_key_returns_the_first_message_for_ever(rig):
+    ann, ben = rig.people(2)
+    key = str(uuid.uuid4())
+    first = await ann.send(ben, "once", key)
+    again = await ann.send(ben, "once", key)
+    assert again.message_id == first.message_id
+    await ann.history(ben)
+    # Long after: the log's own memory of ids is gone.
+    conversation = ConversationId(ann.with_(ben))
+    stream = log_stream(partition_of(conversation, 8))
+    await rig.jetstream.erase(stream, await rig.jetstream.last_sequence(stream))
+    later = await ann.send(ben, "once", key)
+    assert (later.message_id, later.number) == (first.message_id, 1)
+    assert len(await ben.history(ann)) == 1
+
+
+async def test_M3_a_second_log_entry_of_the_same_message_changes_nothing(rig):
+    ann, ben = rig.people(2)
+    first = await ann.send(ben, "once")
+    await ann.history(ben)
+    partition = partition_of(ConversationId(ann.with_(ben)), 8)
+    stream = log_stream(partition)
+    stored = await rig.jetstream.get(stream, await rig.jetstream.last_sequence(stream))
+    await rig.jetstream.publish(stored.subject, stored.payload)  # without an id, as after the dedup window
+    await ann.send(ben, "twice")
+    read = await ben.history(ann)
+    assert [(one.number, one.content) for one in read] == [(1, "once"), (2, "twice")]
+    assert read[0].message_id == first.message_id
+
+
+async def test_M3_a_key_used_with_another_body_is_refused(rig):
+    ann, ben, cid = rig.people(3)
+    key = "a-key-of-ann"
+    await ann.send(ben, "one body", key)
+    assert await refused(ann.send(ben, "another body", key)) == "IDEMPOTENCY_KEY_REUSED"
+    assert await refused(ann.send(cid, "one body", key)) == "IDEMPOTENCY_KEY_REUSED"
+    await ben.history(ann)
+    assert await refused(ann.send(ben, "another body", key)) == "IDEMPOTENCY_KEY_REUSED"
+    other = await ben.send(ann, "the same key of another person is another key", key)
+    assert other.message_id
+    assert len(await ben.history(ann)) == 2
+
+
+async def test_M3_the_same_send_many_times_at_once_is_one_message(rig):
+    ann, ben = rig.people(2)
+    sent = await asyncio.gather(*(ann.send(ben, "at once", "one-key") for _ in range(20)))
+    assert len({one.message_id for one in sent}) == 1
+    assert len(await ben.history(ann)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"content": ""}, "MESSAGE_EMPTY"),
+        ({"content": " \n\t"}, "MESSAGE_EMPTY"),
+        ({"content": "x" * 10_001}, "MESSAGE_TOO_LONG"),
+        ({"content": "a\0b"}, "TEXT_INVALID"),
+        ({"client_message_id": ""}, "CLIENT_MESSAGE_ID_INVALID"),
+        ({"client_message_id": "k" * 65}, "CLIENT_MESSAGE_ID_INVALID"),
+        ({"client_message_id": "clé"}, "CLIENT_MESSAGE_ID_INVALID"),
+        ({"recipient_id": 0}, "RECIPIENT_NOT_FOUND"),
+        ({"recipient_id": -5}, "RECIPIENT_NOT_FOUND"),
+        ({"upload_id": "no-such-upload"}, "UPLOAD_NOT_FOUND"),
+    ],
+)
+async def test_bad_input_is_refused_with_its_reason(rig, fields, reason):
+    ann, ben = rig.people(2)
+    good = {"recipient_id": ben.user_id, "content": "fine", "client_message_id": str(uuid.uuid4())}
+    assert await refused(ann.call("SendMessage", **{**good, **fields})) == reason
+
+
+async def test_nobody_writes_to_themselves_to_the_absent_or_across_a_block(rig):
+    ann, ben = rig.people(2)
+    assert await refused(ann.send(ann)) == "CANNOT_MESSAGE_YOURSELF"
+    rig.graph.absent.add(ben.user_id)
+    assert await refused(ann.send(ben)) == "RECIPIENT_NOT_FOUND"
+    rig.graph.absent.discard(ben.user_id)
+    await ann.send(ben)
+    for block in ((ann.user_id, ben.user_id), (ben.user_id, ann.user_id)):
+        rig.graph.blocks.add(block)
+        assert await refused(ann.send(ben)) == "RECIPIENT_NOT_FOUND"
+        rig.graph.blocks.discard(block)
+    assert (await ann.send(ben)).message_id
+
+
+async def test_M7_a_stranger_gets_nothing_and_cannot_tell_it_from_what_is_absent(rig):
+    ann, ben, eve = rig.people(3)
+    sent = await ann.send(ben, "private")
+    await ann.history(ben)
+    theirs, absent = ann.with_(ben), eve.with_(rig.person())
+    for conversation_id in (theirs, absent, "", "1", "2-1", "x-y", f"0{theirs}", "1-2-3", "１-２", "9" * 50):
+        fields = {"conversation_id": conversation_id}
+        for method, more in (
+            ("ListMessages", {}),
+            ("MarkRead", {"up_to_number": 1}),
+            ("SetTyping", {"is_typing": True}),
+            ("AcceptMessageRequest", {}),
+            ("IgnoreMessageRequest", {}),
+        ):
+            assert await refused(eve.call(method, **fields, **more)) == "CONVERSATION_NOT_FOUND", (
+                method,
+                conversation_id,
+            )
+    assert not (await eve.call("ListConversations")).conversations
+    for batch, ids in (("BatchGetConversations", "conversation_ids"), ("BatchGetMessages", "message_ids")):
+        (result,) = (await eve.call(batch, **{ids: [theirs if "Conv" in batch else sent.message_id]})).results
+        assert not result.found
+    for message_id in (sent.message_id, str(uuid.uuid4()), "no-uuid"):
+        assert await refused(eve.call("Unsend", message_id=message_id)) == "MESSAGE_NOT_FOUND"
+    assert await eve.entries() == []
+    assert await refused(ben.call("Unsend", message_id=sent.message_id)) == "MESSAGE_NOT_YOURS"
+
+
+async def test_a_cursor_is_good_for_its_reader_and_list_only(rig):
+    ann, ben = rig.people(2)
+    for number in range(3):
+        await ann.send(ben, str(number))
+    page = await ann.call("ListMessages", conversation_id=ann.with_(ben), page_size=1)
+    token = page.next_page_token
+    for person, altered in ((ben, token), (ann, token[:-1] + "A"), (ann, "x"), (ann, "%%%")):
+        call = person.call("ListMessages", conversation_id=ann.with_(ben), page_token=altered)
+        assert await refused(call) == "PAGE_TOKEN_INVALID"
+    for size in (-1, 51):
+        call = ann.call("ListMessages", conversation_id=ann.with_(ben), page_size=size)
+        assert await refused(call) == "PAGE_SIZE_INVALID"
+
+
+async def test_unsend_takes_text_and_photo_from_both_members_and_from_the_log(rig):
+    ann, ben = rig.people(2)
+    upload = str(uuid.uuid4())
+    rig.media.ready[upload] = ann.user_id
+    sent = await ann.send(ben, "a secret", upload_id=upload)
+    assert sent.photo.variants[0].url.startswith("http://127.0.0.1:9/heliograph-private/m/")
+    (read,) = await ben.history(ann)
+    assert read.photo.variants[0].url
+    assert read.photo.HasField("url_expire_time")
+    taken = (await ann.call("Unsend", message_id=sent.message_id)).message
+    assert taken.content == ""
+    assert not taken.HasField("photo")
+    again = (await ann.call("Unsend", message_id=sent.message_id)).message
+    assert again.unsend_time == taken.unsend_time
+    (tombstone,) = await ben.history(ann)
+    assert (tombstone.number, tombstone.content, tombstone.HasField("unsend_time")) == (1, "", True)
+    entries = await ben.entries()
+    assert [entry.WhichOneof("event") for entry in entries] == ["message_received", "message_unsent"]
+    assert entries[0].message_received.content == ""
+    assert entries[1].message_unsent.message_id == sent.message_id
+    await eventually(lambda: rig.media.deleted.get(upload) is not None)
+    stream = log_stream(partition_of(ConversationId(ann.with_(ben)), 8))
+
+    async def erased() -> bool:
+        last = await rig.jetstream.last_sequence(stream)
+        kept = [await rig.jetstream.get(stream, sequence) for sequence in range(1, last + 1)]
+        return not any(b"a secret" in one.payload for one in kept if one)
+
+    await eventually(erased)
+    retry = await ann.send(ben, "a secret", sent.client_message_id, upload_id=upload)
+    assert (retry.message_id, retry.content) == (sent.message_id, "")
+
+
+async def test_a_photo_alone_is_a_message_and_is_attached_once(rig):
+    ann, ben = rig.people(2)
+    upload = str(uuid.uuid4())
+    rig.media.ready[upload] = ann.user_id
+    sent = await ann.send(ben, "", upload_id=upload)
+    assert sent.photo.width == 3000
+    assert await refused(ann.send(ben, "", upload_id=upload)) == "UPLOAD_ALREADY_ATTACHED"
+    assert (await ann.send(ben, "", sent.client_message_id, upload_id=upload)).message_id == sent.message_id
+    rig.media.ready["of-ben"] = ben.user_id
+    assert await refused(ann.send(ben, "", upload_id="of-ben")) == "UPLOAD_NOT_FOUND"
+
+
+async def test_a_stranger_writes_a_request_until_it_is_accepted(rig):
+    ann, ben = rig.people(2)
+    rig.graph.not_following.add((ben.user_id, ann.user_id))
+    for number in range(5):
+        await ann.send(ben, str(number))
+    seen = await ben.conversation(ann)
+    assert seen.state == conversation_pb2.CONVERSATION_STATE_REQUESTED
+    assert (await ann.conversation(ben)).state == conversation_pb2.CONVERSATION_STATE_ACTIVE
+    assert await refused(ann.send(ben, "6")) == "MESSAGE_REQUEST_LIMIT_REACHED"
+    folder = message_service_pb2.CONVERSATION_FOLDER_REQUESTS
+    assert len((await ben.call("ListConversations", folder=folder)).conversations) == 1
+    assert not (await ben.call("ListConversations")).conversations
+    await ben.call("MarkRead", conversation_id=ann.with_(ben), up_to_number=5)
+    assert (await ann.conversation(ben)).other_read_number == 0, "a requester isn't told what was read"
+    ignored = (await ben.call("IgnoreMessageRequest", conversation_id=ann.with_(ben))).conversation
+    assert ignored.state == conversation_pb2.CONVERSATION_STATE_IGNORED
+    accepted = (await ben.call("AcceptMessageRequest", conversation_id=ann.with_(ben))).conversation
+    assert accepted.state == conversation_pb2.CONVERSATION_STATE_ACTIVE
+    assert await refused(ben.call("IgnoreMessageRequest", conversation_id=ann.with_(ben))) == "NOT_A_MESSAGE_REQUEST"
+    assert (await ann.conversation(ben)).other_read_number == 5
+    assert (await ann.send(ben, "6")).message_id
+    assert "message_request_decided" not in {entry.WhichOneof("event") for entry in await ann.entries()}
+
+
+async def test_an_ignored_request_is_not_announced_any_more(rig):
+    ann, ben = rig.people(2)
+    rig.graph.not_following.add((ben.user_id, ann.user_id))
+    await ann.send(ben, "1")
+    await ben.call("IgnoreMessageRequest", conversation_id=ann.with_(ben))
+    before = len(await ben.entries())
+    await ann.send(ben, "2")
+    assert len(await ann.history(ben)) == 2
+    assert len(await ben.entries()) == before
+    await ben.send(ann, "to answer is to accept")
+    assert (await ben.conversation(ann)).state == conversation_pb2.CONVERSATION_STATE_ACTIVE
+
+
+async def test_the_choice_of_who_may_write(rig):
+    ann, ben, cid = rig.people(3)
+    rig.graph.not_following.add((ben.user_id, ann.user_id))
+    await cid.send(ben, "before")
+
+    async def choose(audience: int) -> None:
+        settings = message_settings_pb2.MessageSettings(audience=audience)
+        assert (await ben.call("UpdateMessageSettings", settings=settings)).settings == settings
+        assert (await ben.call("GetMessageSettings")).settings == settings
+
+    await choose(message_settings_pb2.MESSAGE_AUDIENCE_FOLLOWEES)
+    assert await refused(ann.send(ben)) == "MESSAGES_NOT_ACCEPTED"
+    await choose(message_settings_pb2.MESSAGE_AUDIENCE_NOBODY)
+    assert await refused(rig.person().send(ben)) == "MESSAGES_NOT_ACCEPTED"
+    assert (await cid.send(ben, "active ones go on")).message_id
+    await choose(message_settings_pb2.MESSAGE_AUDIENCE_EVERYONE)
+    assert (await ann.send(ben)).message_id
+    assert await refused(ben.call("UpdateMessageSettings")) == "MESSAGE_SETTINGS_INVALID"
+
+
+async def test_typing_and_presence_reach_the_other_member_and_are_stored_nowhere(rig):
+    ann, ben = rig.people(2)
+    await ann.send(ben)
+    await ann.history(ben)
+    heard = []
+    await rig.jetstream.hear(
+        f"live.{ben.user_id}", lambda message: heard.append(live_events_pb2.LiveEvent.FromString(message.data))
+    )
+    await ann.call("SetTyping", conversation_id=ann.with_(ben), is_typing=True)
+    interval = (await ann.call("ReportPresence", is_online=True)).report_interval
+    assert interval.seconds == 30
+    await eventually(lambda: len(heard) == 2)
+    assert heard[0].typing.typist_id == ann.user_id
+    assert heard[0].typing.is_typing
+    assert heard[1].presence_changed.is_online
+    rig.graph.blocks.add((ben.user_id, ann.user_id))
+    await ann.call("SetTyping", conversation_id=ann.with_(ben), is_typing=True)
+    await ann.call("ReportPresence", is_online=True)
+    await asyncio.sleep(0.1)
+    assert len(heard) == 2
+    assert len(await ben.entries()) == 1
+
+
+async def test_the_inbox_is_the_same_with_and_without_redis(rig):
+    ann, ben = rig.people(2)
+    for number in range(12):
+        await (ann if number % 2 else ben).send(ben if number % 2 else ann, str(number))
+    await ann.history(ben)
+    from_cache = await ann.entries(after=3)
+    from mesh import redis
+
+    async with redis.connect(rig.config.redis_url) as client:
+        assert await client.delete(f"dm:inbox:{{{ann.user_id}}}") == 1
+    assert await ann.entries(after=3) == from_cache
+    assert [entry.useq for entry in from_cache] == list(range(4, 13))
+
+
+async def test_what_cannot_be_persisted_is_set_aside_listed_and_replayed(rig):
+    ann, ben = rig.people(2)
+    await ann.send(ben, "1")
+    await ann.history(ben)
+    conversation = ConversationId(ann.with_(ben))
+    partition = partition_of(conversation, 8)
+    await rig.jetstream.publish(f"dm.log.{partition:02}.{conversation}", b"\xff\xff not a log entry")
+    await ann.send(ben, "2")
+    assert [one.content for one in await ben.history(ann)] == ["1", "2"]
+    pb = message_admin_service_pb2
+    found = (await rig.admin.ListDeadLetters(pb.ListDeadLettersRequest())).dead_letters
+    (dead,) = [one for one in found if one.subject.endswith(conversation)]
+    assert (dead.partition, dead.size_bytes) == (partition, 18)
+    replay = pb.ReplayDeadLettersRequest(dead_letter_ids=[dead.dead_letter_id])
+    (outcome,) = (await rig.admin.ReplayDeadLetters(replay)).results
+    assert not outcome.is_persisted
+    # Repaired, as a newer version that understands it would see it.
+    stored = await rig.jetstream.get(log_stream(partition), await rig.jetstream.last_sequence(log_stream(partition)))
+    async with rig.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE dead_letters SET payload = %s WHERE dead_letter_id = %s",
+            (_with_new_id(stored.payload), dead.dead_letter_id),
+        )
+    (outcome,) = (await rig.admin.ReplayDeadLetters(replay)).results
+    assert outcome.is_persisted, outcome.error
+    assert [one.content for one in await ben.history(ann)] == ["1", "2", "2"]
+    assert [entry.useq for entry in await ben.entries()] == [1, 2, 3]
+    verified = await rig.admin.VerifyConversations(pb.VerifyConversationsRequest(conversation_id=conversation))
+    assert not verified.findings
+    missing = rig.admin.ReplayDeadLetters(pb.ReplayDeadLettersRequest(dead_letter_ids=[10**9]))
+    assert await refused(missing) == "DEAD_LETTER_NOT_FOUND"
+
+
+def _with_new_id(payload: bytes) -> bytes:
+    from heliograph.events.v1 import message_events_pb2
+
+    entry = message_events_pb2.LogEntryAppended.FromString(payload)
+    entry.entry_id = entry.message_sent.message_id = str(uuid.uuid4())
+    return entry.SerializeToString()
+
+
+async def test_verify_finds_what_is_broken_and_nothing_else(rig):
+    ann, ben = rig.people(2)
+    for number in range(6):
+        await ann.send(ben, str(number))
+    await ben.history(ann)
+    pb = message_admin_service_pb2
+    asked = pb.VerifyConversationsRequest(conversation_id=ann.with_(ben))
+    sound = await rig.admin.VerifyConversations(asked)
+    assert (sound.conversations_checked, sound.messages_checked, list(sound.findings)) == (1, 6, [])
+    async with rig.database.transaction() as connection:
+        for statement in (
+            "DELETE FROM messages WHERE conversation_id = %(c)s AND number = 6",
+            "UPDATE messages SET number = -number WHERE conversation_id = %(c)s AND number IN (2, 3)",
+            "UPDATE messages SET number = 5 + number WHERE conversation_id = %(c)s AND number < 0",
+            "UPDATE members SET read_received = 2 WHERE conversation_id = %(c)s AND user_id = %(u)s",
+            "UPDATE inbox_heads SET head_useq = 9 WHERE user_id = %(u)s",
+            "DELETE FROM inbox WHERE user_id = %(u)s AND useq = 3",
+        ):
+            await connection.execute(statement, {"c": ann.with_(ben), "u": ben.user_id})
+    broken = await rig.admin.VerifyConversations(asked)
+    assert broken.lost_count == 1
+    assert broken.hole_count >= 2
+    assert broken.wrong_unread_count == 1
+    assert broken.wrong_head_count == 1
+
+
+async def test_the_admin_face_is_closed_to_the_gateway(rig):
+    from heliograph.dm.v1 import message_admin_service_pb2_grpc
+
+    gateway = message_admin_service_pb2_grpc.MessageAdminServiceStub(rig.channel)
+    call = gateway.ListDeadLetters(message_admin_service_pb2.ListDeadLettersRequest())
+    assert await refused(call) == "PERMISSION_DENIED"
+
+
+async def test_inbox_entries_are_forgotten_after_their_time_and_old_cursors_get_resync(rig):
+    from dm_svc.store.care import CareStore
+    from dm_svc.usecases.trim_inboxes import TrimInboxes
+
+    ann, ben = rig.people(2)
+    for number in range(4):
+        await ann.send(ben, str(number))
+    await ben.history(ann)
+    async with rig.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE inbox SET commit_time = now() - interval '31 days' WHERE user_id = %s AND useq <= 2", (ben.user_id,)
+        )
+    await TrimInboxes(store=CareStore(rig.database), kept_seconds=30 * 86400)()
+    assert (await ben.call("ReplayInbox", after_useq=1)).resync_reason == 1
+    assert [entry.useq for entry in await ben.entries(after=2)] == [3, 4]
+    assert len(await ben.history(ann)) == 4
+
+
+async def test_a_fenced_owner_writes_nothing(rig):
+    from dm_svc.store.log import LogStore, OwnershipLost, Step
+
+    store = LogStore(rig.database)
+    partition = 0
+    async with rig.database.primary() as connection:
+        row = await (
+            await connection.execute("SELECT position, fence FROM log_positions WHERE partition = 0")
+        ).fetchone()
+    stale = Step(partition, fence=row[1] - 1, after=row[0], position=row[0] + 5, announced=0)
+    with pytest.raises(OwnershipLost):
+        async with store.transaction() as connection:
+            await store.advance(connection, stale)
+    assert await store.get_position(partition) == row[0]

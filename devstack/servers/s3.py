@@ -1,0 +1,147 @@
+"""S3, by SeaweedFS: three buckets, one fsync for each object.
+
+Its master, volume and filer speak without authentication, so everything listens on the loopback only. Each of its ports
+has a gRPC twin at +10,000.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+import aiohttp
+import urllib3
+from minio import Minio
+from minio.error import S3Error
+
+from devstack.credentials import Credentials, write_secret
+from devstack.folder import StateFolder
+from devstack.ports import HOST, PortBlock, no_foreign_socket_file
+from devstack.process import Spec
+from devstack.servers.binaries import script
+from devstack.servers.server import Server, environment
+from devstack.settings import BUCKETS, PHOTOS_BUCKET, S3_FILER_CONF, S3_FLAGS, S3_MEMORY_LIMIT, public_read_policy
+
+PARTS = ("master", "volume", "filer", "admin", "s3")
+"""What `weed mini` runs in one process. The admin part listens even with its pages off."""
+
+
+class S3(Server):
+    """The embedded object store."""
+
+    name: ClassVar[str] = "s3"
+
+    def __init__(
+        self, folder: StateFolder, ports: PortBlock, credentials: Credentials, *, filer_conf: str = S3_FILER_CONF
+    ) -> None:
+        """Another `filer_conf` is for experiments and sabotages."""
+        self._folder = folder.path / "s3"
+        self._log = folder.logs / "s3.log"
+        self._ports = {
+            part: ports.port("s3" if part == "s3" else f"s3.{part}", twin=True, usable=no_foreign_socket_file)
+            for part in PARTS
+        }
+        self._credentials = credentials
+        self._filer_conf = filer_conf
+
+    @property
+    def address(self) -> str:
+        """host:port of the S3 API."""
+        return f"{HOST}:{self._ports['s3']}"
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the S3 API."""
+        return f"http://{self.address}"
+
+    def client(self) -> Minio:
+        """A (blocking) client that gives up soon and doesn't retry."""
+        return Minio(
+            self.address,
+            access_key=self._credentials.s3_access_key,
+            secret_key=self._credentials.s3_secret_key,
+            region="us-east-1",
+            secure=False,
+            http_client=urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=5), retries=False),
+        )
+
+    def prepare(self) -> None:
+        """Write the list of identities."""
+        (self._folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = {
+            "name": "services",
+            "credentials": [
+                {"accessKey": self._credentials.s3_access_key, "secretKey": self._credentials.s3_secret_key}
+            ],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        write_secret(self._folder / "s3.json", json.dumps({"identities": [identity]}))
+
+    def processes(self) -> Sequence[Spec]:
+        """One process with all parts."""
+        flags = {
+            **S3_FLAGS,
+            "dir": "data",
+            "ip": HOST,
+            "ip.bind": HOST,
+            "s3.config": "s3.json",
+            "s3.localSocket": "data/s3.sock",
+            "filer.localSocket": "data/filer.sock",
+            **{f"{part}.port": str(port) for part, port in self._ports.items()},
+        }
+        return [
+            Spec(
+                name=self.name,
+                command=(
+                    str(script("weed")),
+                    "-logtostderr=true",
+                    "mini",
+                    *(f"-{name}={value}" for name, value in flags.items()),
+                ),
+                environment=environment(self._folder, GOMEMLIMIT=S3_MEMORY_LIMIT),
+                folder=self._folder,
+                log=self._log,
+                ready=self._ready,
+                stop_seconds=5,
+                before_start=self._forget_options,
+            )
+        ]
+
+    async def set_up(self) -> None:
+        """Tell the filer to sync, make the buckets, open the one of posts for reading."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
+            address = f"http://{HOST}:{self._ports['filer']}/etc/seaweedfs/filer.conf"
+            async with session.get(address) as response:
+                current = await response.text() if response.status == 200 else ""
+            if current != self._filer_conf:
+                form = aiohttp.FormData()
+                form.add_field("file", self._filer_conf, filename="filer.conf")
+                async with session.post(address, data=form) as response:
+                    response.raise_for_status()
+        await asyncio.to_thread(self._make_buckets)
+
+    def _make_buckets(self) -> None:
+        client = self.client()
+        existing = {bucket.name for bucket in client.list_buckets()}
+        for bucket in BUCKETS:
+            if bucket not in existing:
+                client.make_bucket(bucket)
+        wanted = public_read_policy(PHOTOS_BUCKET)
+        try:
+            current = client.get_bucket_policy(PHOTOS_BUCKET)
+        except S3Error:  # there is none yet
+            current = "{}"
+        if json.loads(current) != json.loads(wanted):
+            client.set_bucket_policy(PHOTOS_BUCKET, wanted)
+
+    async def _ready(self) -> None:
+        # The S3 side answers before there is a volume to write to, so ask the master for a place as well.
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(2)) as session:
+            async with session.get(f"http://{HOST}:{self._ports['master']}/dir/assign") as response:
+                if "fid" not in await response.json(content_type=None):
+                    raise ConnectionError("no volume is writable yet")
+        await asyncio.to_thread(self.client().list_buckets)
+
+    def _forget_options(self) -> None:
+        # It writes its flags there and prefers them to those of the command line at the next start.
+        (self._folder / "data" / "mini.options").unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""dm_svc with one thing broken on purpose, named by RIG_SABOTAGE."""

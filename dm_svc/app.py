@@ -198,12 +198,14 @@ async def _serve(process: Process, parts: Parts, credentials: Credentials, check
 async def _work(process: Process, parts: Parts) -> None:
     config = parts.config
 
+    persist = PersistEntries(parts.log_store)
+
     def own(partition: int) -> Owner:
         return Owner(
             partition=partition,
             jetstream=parts.messaging,
             store=parts.log_store,
-            persist=PersistEntries(store=parts.log_store),
+            persist=persist,
             announce=parts.announce,
             announcer=parts.announcer,
             batch_size=config.batch_size,
@@ -253,6 +255,7 @@ def _messages(parts: Parts, store: ReadStore, positions: Positions, graph: Graph
             media=parts.media,
             log=log,
             positions=positions,
+            await_log=await_log,
             limit=LimitRate(clock, per_second=config.sends_per_second, burst=config.sends_per_second * BURST),
             clock=clock,
         ),

@@ -37,11 +37,24 @@ SELECT pg_advisory_unlock(1684893555, %(partition)s);
 UPDATE log_positions SET fence = fence + 1, update_time = now() WHERE partition = %(partition)s
 RETURNING position, announced, fence;
 
--- name: advance_position
--- In the transaction of the rows, whose time it returns; no row when another owner has taken over.
-UPDATE log_positions
-SET position = %(position)s, announced = greatest(announced, %(announced)s), update_time = now()
-WHERE partition = %(partition)s AND fence = %(fence)s AND position = %(after)s
+-- name: advance_positions
+-- In the transaction of the rows, whose time it returns for each; a row less for each that another owner has taken over.
+-- Rows are locked in the order of partitions.
+WITH step AS (
+    SELECT * FROM unnest(%(partitions)s::integer[], %(fences)s::bigint[], %(afters)s::bigint[],
+                         %(positions)s::bigint[], %(announceds)s::bigint[])
+        AS t (partition, fence, after, position, announced)
+), locked AS (
+    SELECT p.partition, step.position, step.announced
+    FROM log_positions p
+    JOIN step ON step.partition = p.partition AND step.fence = p.fence AND step.after = p.position
+    ORDER BY p.partition
+    FOR UPDATE OF p
+)
+UPDATE log_positions p
+SET position = locked.position, announced = greatest(p.announced, locked.announced), update_time = now()
+FROM locked
+WHERE p.partition = locked.partition
 RETURNING now();
 
 -- name: store_announced
@@ -145,18 +158,19 @@ RETURNING user_id, head_useq, first_useq;
 -- Entries behind the old heads.
 INSERT INTO inbox (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted,
                    partition, log_sequence)
-SELECT user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, %(partition)s, log_sequence
+SELECT user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, partition, log_sequence
 FROM unnest(%(user_ids)s::bigint[], %(useqs)s::bigint[], %(kinds)s::smallint[], %(conversation_ids)s::text[],
             %(numbers)s::bigint[], %(actor_ids)s::bigint[], %(unread_counts)s::bigint[],
-            %(is_accepteds)s::boolean[], %(log_sequences)s::bigint[])
-    AS t (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, log_sequence);
+            %(is_accepteds)s::boolean[], %(partitions)s::integer[], %(log_sequences)s::bigint[])
+    AS t (user_id, useq, kind, conversation_id, number, actor_id, unread_count, is_accepted, partition,
+          log_sequence);
 
 -- name: write_erasures
 -- What remains to be removed elsewhere.
 INSERT INTO erasures (partition, log_sequence, conversation_id, upload_id, reference)
-SELECT %(partition)s, t.*
-FROM unnest(%(log_sequences)s::bigint[], %(conversation_ids)s::text[], %(upload_ids)s::text[],
-            %(references)s::text[]) AS t
+SELECT *
+FROM unnest(%(partitions)s::integer[], %(log_sequences)s::bigint[], %(conversation_ids)s::text[],
+            %(upload_ids)s::text[], %(references)s::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: write_dead_letter

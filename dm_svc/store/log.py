@@ -151,22 +151,24 @@ class LogStore:
         """Open the one transaction of a batch."""
         return self._postgres.transaction()
 
-    async def advance(self, connection: Connection, step: Step) -> datetime:
-        """Move the position, and return the time of the transaction; `OwnershipLost` when another worker took over.
+    async def advance(self, connection: Connection, steps: Sequence[Step]) -> datetime:
+        """Move the positions, and return the time of the transaction.
 
-        It comes first, since it locks the partition's row: a stale owner stops here. A batch that was committed
-        while its connection was lost looks like lost ownership too, and the next owner begins behind it.
+        `OwnershipLost` when another worker took one over. It comes first, since it locks the partitions' rows: a stale
+        owner stops here. A batch that was committed while its connection was lost looks like lost ownership too, and
+        the next owner begins behind it.
         """
-        commit_time: datetime | None = await QUERIES["advance_position"].value(
+        moved = await QUERIES["advance_positions"].values(
             connection,
-            partition=step.partition,
-            fence=step.fence,
-            after=step.after,
-            position=step.position,
-            announced=step.announced,
+            partitions=[step.partition for step in steps],
+            fences=[step.fence for step in steps],
+            afters=[step.after for step in steps],
+            positions=[step.position for step in steps],
+            announceds=[step.announced for step in steps],
         )
-        if commit_time is None:
-            raise OwnershipLost(f"partition {step.partition} is not ours with fence {step.fence}")
+        if len(moved) != len(steps):
+            raise OwnershipLost(f"of partitions {sorted(step.partition for step in steps)} only {len(moved)} are ours")
+        commit_time: datetime = moved[0]
         return commit_time
 
     async def store_announced(self, step: Step) -> None:
@@ -221,7 +223,11 @@ class LogStore:
         )
 
     async def write(
-        self, connection: Connection, partition: int, changes: Changes, commit_time: datetime
+        self,
+        connection: Connection,
+        partitions: Mapping[ConversationId, int],
+        changes: Changes,
+        commit_time: datetime,
     ) -> list[InboxEntry]:
         """Write what a batch changes; return the new inbox entries, each inbox in order."""
         if changes.threads:
@@ -239,13 +245,13 @@ class LogStore:
         if changes.erasures:
             await QUERIES["write_erasures"].run(
                 connection,
-                partition=partition,
+                partitions=[partitions[one.conversation_id] for one in changes.erasures],
                 log_sequences=[one.log_sequence for one in changes.erasures],
                 conversation_ids=[one.conversation_id for one in changes.erasures],
                 upload_ids=[one.upload_id for one in changes.erasures],
                 references=[one.reference for one in changes.erasures],
             )
-        return await self._write_inbox(connection, partition, changes, commit_time) if changes.inbox else []
+        return await self._write_inbox(connection, partitions, changes, commit_time) if changes.inbox else []
 
     @staticmethod
     async def _write_threads(connection: Connection, threads: list[Thread]) -> None:
@@ -289,7 +295,10 @@ class LogStore:
 
     @staticmethod
     async def _write_inbox(
-        connection: Connection, partition: int, changes: Changes, commit_time: datetime
+        connection: Connection,
+        partitions: Mapping[ConversationId, int],
+        changes: Changes,
+        commit_time: datetime,
     ) -> list[InboxEntry]:
         added = Counter(entry.user_id for entry in changes.inbox)
         heads = await QUERIES["extend_inboxes"].all(
@@ -302,7 +311,7 @@ class LogStore:
             next_useq[entry.user_id] += 1
         await QUERIES["write_inbox"].run(
             connection,
-            partition=partition,
+            partitions=[partitions[entry.conversation_id] for entry in changes.inbox],
             user_ids=[entry.user_id for entry in changes.inbox],
             useqs=useqs,
             kinds=[int(entry.kind) for entry in changes.inbox],

@@ -65,7 +65,9 @@ class ReplayDeadLetters:
                 changes = fold([entry], await self.log_store.load(connection, [entry]))
                 if changes.refused:
                     return changes.refused[0].reason
-                told = await self.log_store.write(connection, dead.partition, changes, commit_time)
+                told = await self.log_store.write(
+                    connection, {entry.conversation_id: dead.partition}, changes, commit_time
+                )
                 await self.store.note_replay(connection, dead.dead_letter_id)
         except POISON as error:
             return reason_of(error)

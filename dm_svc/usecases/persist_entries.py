@@ -1,17 +1,23 @@
 """Write what a batch of log entries changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from dm_svc.domain.fold import fold
-from dm_svc.domain.values import InboxEntry, LogEntry
-from dm_svc.store.log import LogStore, RawEntry, Step
+from dm_svc.domain.values import ConversationId, InboxEntry, LogEntry
+from dm_svc.store.log import LogStore, OwnershipLost, RawEntry, Step
+from mesh.coalesce import Coalescer
+from mesh.errors import Unavailable
+from mesh.postgres import Connection
 from mesh.telemetry import get_logger
 
 POISON = (psycopg.DataError, psycopg.IntegrityError, LookupError, ValueError, OverflowError)
 """What an entry that can never be persisted raises."""
+
+MOST_TOGETHER = 16
+"""Partitions whose batches share a transaction, at most."""
 
 _log = get_logger(__name__)
 
@@ -28,48 +34,101 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class PersistEntries:
-    """One transaction: messages, numbers, pointers, inboxes, and the partition's position.
+class Work:
+    """A batch, and its place in its partition."""
 
-    An entry that can't be decoded or persisted is set aside in the same transaction, with an alarm in the log, and
-    the position moves on: one bad entry must not stop a partition.
+    step: Step
+    batch: Batch
+
+
+Told = list[InboxEntry]
+
+
+class PersistEntries:
+    """One transaction: messages, numbers, pointers, inboxes, and the partitions' positions.
+
+    Batches of several partitions that wait at the same time share a transaction, so that commits grow with the load
+    instead of their number. An entry that can't be decoded or persisted is set aside in the same transaction, with an
+    alarm in the log, and the position moves on: one bad entry must not stop a partition.
     """
 
-    store: LogStore
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self._together: Coalescer[Work, Told | Exception] = Coalescer(self._persist_together, most=MOST_TOGETHER)
 
-    async def __call__(self, step: Step, batch: Batch) -> list[InboxEntry]:
+    async def __call__(self, step: Step, batch: Batch) -> Told:
         """Write the batch; return the new inbox entries. `OwnershipLost` when another worker has taken over."""
+        outcome = await self._together(Work(step, batch))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _persist_together(self, works: list[Work]) -> list[Told | Exception]:
+        if len(works) > 1:
+            try:
+                told = await self._persist(works)
+            except (*POISON, OwnershipLost, Unavailable) as error:
+                _log.info("persisted_apart", partitions=len(works), cause=type(error).__name__)
+            else:
+                by_partition: dict[int, Told] = {work.step.partition: [] for work in works}
+                for partition, entry in told:
+                    by_partition[partition].append(entry)
+                return [by_partition[work.step.partition] for work in works]
+        return [await self._alone(work) for work in works]
+
+    async def _alone(self, work: Work) -> Told | Exception:
         try:
-            return await self._persist(step, batch)
+            return await self._persist_or_set_aside(work)
+        except Exception as error:  # it is the outcome of this one, not of its neighbours
+            return error
+
+    async def _persist_or_set_aside(self, work: Work) -> Told:
+        batch = work.batch
+        try:
+            return [entry for _, entry in await self._persist([work])]
         except POISON as error:
             if len(batch.raw) == 1:
                 poisoned = replace(batch, decoded={}, errors={batch.raw[0].log_sequence: reason_of(error)})
-                return await self._persist(step, poisoned)
-        return await self._one_by_one(step, batch)
-
-    async def _persist(self, step: Step, batch: Batch) -> list[InboxEntry]:
-        entries = [batch.decoded[raw.log_sequence] for raw in batch.raw if raw.log_sequence in batch.decoded]
-        reasons = dict(batch.errors)
-        async with self.store.transaction() as connection:
-            commit_time = await self.store.advance(connection, step)
-            changes = fold(entries, await self.store.load(connection, entries))
-            reasons.update({refused.entry.sequence: refused.reason for refused in changes.refused})
-            told = await self.store.write(connection, step.partition, changes, commit_time)
-            for raw in batch.raw:
-                if raw.log_sequence in reasons:
-                    await self.store.write_dead_letter(connection, step.partition, raw, reasons[raw.log_sequence])
-        for sequence, reason in reasons.items():
-            _log.error("dead_letter", partition=step.partition, log_sequence=sequence, reason=reason)
-        return told
-
-    async def _one_by_one(self, step: Step, batch: Batch) -> list[InboxEntry]:
-        told = []
-        after = step.after
+                return [entry for _, entry in await self._persist([replace(work, batch=poisoned)])]
+        told: Told = []
+        after = work.step.after
         for raw in batch.raw:
-            alone = replace(batch, raw=[raw])
-            told += await self(replace(step, after=after, position=raw.log_sequence), alone)
+            step = replace(work.step, after=after, position=raw.log_sequence)
+            told += await self._persist_or_set_aside(Work(step, replace(batch, raw=[raw])))
             after = raw.log_sequence
         return told
+
+    async def _persist(self, works: Sequence[Work]) -> list[tuple[int, InboxEntry]]:
+        entries: list[LogEntry] = []
+        partitions: dict[ConversationId, int] = {}
+        reasons: dict[tuple[int, int], str] = {}
+        for work in works:
+            partition, decoded = work.step.partition, work.batch.decoded
+            ours = [decoded[raw.log_sequence] for raw in work.batch.raw if raw.log_sequence in decoded]
+            entries += ours
+            partitions.update((entry.conversation_id, partition) for entry in ours)
+            reasons.update(((partition, sequence), reason) for sequence, reason in work.batch.errors.items())
+        async with self._store.transaction() as connection:
+            commit_time = await self._store.advance(connection, [work.step for work in works])
+            changes = fold(entries, await self._store.load(connection, entries))
+            for refused in changes.refused:
+                reasons[partitions[refused.entry.conversation_id], refused.entry.sequence] = refused.reason
+            told = await self._store.write(connection, partitions, changes, commit_time)
+            if reasons:
+                await self._set_aside(connection, works, reasons)
+        return [(partitions[entry.conversation_id], entry) for entry in told]
+
+    async def _set_aside(
+        self, connection: Connection, works: Sequence[Work], reasons: Mapping[tuple[int, int], str]
+    ) -> None:
+        for work in works:
+            for raw in work.batch.raw:
+                reason = reasons.get((work.step.partition, raw.log_sequence))
+                if reason is not None:
+                    await self._store.write_dead_letter(connection, work.step.partition, raw, reason)
+                    _log.error(
+                        "dead_letter", partition=work.step.partition, log_sequence=raw.log_sequence, reason=reason
+                    )
 
 
 def reason_of(error: Exception) -> str:

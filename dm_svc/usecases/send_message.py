@@ -9,6 +9,7 @@ from dm_svc.domain.values import (
     ConversationId,
     KnownKey,
     LogEntry,
+    MemberState,
     Message,
     MessageId,
     MessageSent,
@@ -22,6 +23,7 @@ from dm_svc.events import Log, Positions
 from dm_svc.peers.graph import Graph
 from dm_svc.peers.media import Media
 from dm_svc.store.reads import ReadStore
+from dm_svc.usecases.await_log import AwaitLog
 from dm_svc.usecases.limit_rate import LimitRate
 from mesh.clock import Clock
 from mesh.coalesce import Coalescer
@@ -75,6 +77,7 @@ class SendMessage:
     media: Media
     log: Log
     positions: Positions
+    await_log: AwaitLog
     limit: LimitRate
     clock: Clock
 
@@ -96,6 +99,11 @@ class SendMessage:
         )
         if known is not None:
             return await self._first(sender, known, digest)
+        conversation_id = rules.conversation_of(sender, recipient)
+        if state.recipient_state is not MemberState.ACTIVE:
+            # What was acknowledged a moment ago may have made it active.
+            await self.await_log.conversation(conversation_id)
+            state = await self.checks.state((sender, recipient))
         is_request = rules.is_request(relation, state)
         if (await self.checks.claim((message_id, digest)) or digest) != digest:
             raise IdempotencyKeyReused
@@ -103,7 +111,7 @@ class SendMessage:
         entry = LogEntry(
             sequence=0,
             entry_id=message_id,
-            conversation_id=rules.conversation_of(sender, recipient),
+            conversation_id=conversation_id,
             actor_id=sender,
             other_id=recipient,
             accept_time=self.clock.now(),

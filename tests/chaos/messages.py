@@ -463,9 +463,13 @@ async def _compare_devices(world: World, users: list[int], devices: list[Device]
 async def _verify(world: World) -> None:
     check, token, found = world.check, "", Counter[str]()
     while True:
-        reply = await world.admin.VerifyConversations(
-            message_admin_service_pb2.VerifyConversationsRequest(page_size=20, page_token=token)
-        )
+        try:
+            reply = await world.admin.VerifyConversations(
+                message_admin_service_pb2.VerifyConversationsRequest(page_size=20, page_token=token)
+            )
+        except HeliographError as error:
+            check.require(False, f"the conversations could not be verified: {error}")
+            return
         for one in ("lost", "doubled", "out_of_order", "hole", "wrong_unread", "wrong_head"):
             found[one] += getattr(reply, f"{one}_count")
         token = reply.next_page_token

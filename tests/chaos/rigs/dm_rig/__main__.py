@@ -47,11 +47,11 @@ def position_apart():
     """Commit the position before the rows, in a transaction of its own."""
     persist = PersistEntries._persist
 
-    async def apart(self, step, batch):
-        async with self.store.transaction() as connection:
-            await self.store.advance(connection, step)
+    async def apart(self, works):
+        async with self._store.transaction() as connection:
+            await self._store.advance(connection, [work.step for work in works])
         await asyncio.sleep(0.1)
-        return await persist(self, replace(step, after=step.position), batch)
+        return await persist(self, [replace(work, step=replace(work.step, after=work.step.position)) for work in works])
 
     PersistEntries._persist = apart
 

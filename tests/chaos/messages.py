@@ -167,6 +167,8 @@ class Device:
             return None  # NATS is away: the sweep does without
 
     async def _notice(self, message: Any) -> None:
+        if self.is_deaf:
+            return
         event = message_events_pb2.InboxEntriesDelivered.FromString(message.data)
         self.world.act_as(self.user_id)
         async with self.lock:

@@ -111,7 +111,9 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     checks.depends_on("postgres", database.ping)
     checks.depends_on("redis", redis_client.ping)
     checks.depends_on("nats", messaging.ping)
-    parts = await _parts(process, config, credentials, database, messaging, Cache(redis_client))
+    cache = Cache(redis_client)
+    await cache.load_functions()
+    parts = await _parts(process, config, credentials, database, messaging, cache)
     if SERVE in roles:
         await _serve(process, parts, credentials, checks)
     if WORK in roles:

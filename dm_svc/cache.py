@@ -15,8 +15,11 @@ so a lost write costs a read of Postgres and nothing else. A message that is tak
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from dm_svc.domain.values import EntryKind, InboxEntry, MessageId, UserId
 from dm_svc.wire import pack_inbox_entry, unpack_inbox_entry
+from mesh import redis
 from mesh.redis import AnyRedis
 
 CLAIM_SECONDS = 300
@@ -31,6 +34,10 @@ class Cache:
     def __init__(self, client: AnyRedis) -> None:
         self._client = client
 
+    async def load_functions(self) -> None:
+        """Install the server-side functions; safe to repeat."""
+        await redis.load_functions(self._client, __package__, "lua/pending.lua")
+
     async def claim_keys(self, claims: Sequence[tuple[MessageId, bytes]]) -> list[bytes | None]:
         """Claim idempotency keys for bodies; return for each what it was claimed for before, `None` when it was
         free.
@@ -41,16 +48,28 @@ class Cache:
             found: list[bytes | None] = await pipeline.execute()
         return found
 
-    async def push(self, entries: Iterable[InboxEntry]) -> None:
+    async def push(self, entries: Sequence[InboxEntry]) -> None:
         """Add entries to the pending inboxes. Safe to repeat."""
+        try:
+            await self._push(entries)
+        except ResponseError:
+            # A Redis that was set up anew has lost the function.
+            await self.load_functions()
+            await self._push(entries)
+
+    async def _push(self, entries: Iterable[InboxEntry]) -> None:
         async with self._client.pipeline(transaction=False) as pipeline:
             for user_id, pending, must_drop in _by_user(entries):
-                key = _inbox_key(user_id)
-                if must_drop:
-                    pipeline.delete(key)
-                pipeline.zadd(key, pending)
-                pipeline.zremrangebyrank(key, 0, -PENDING_ENTRIES - 1)
-                pipeline.expire(key, PENDING_SECONDS)
+                scored = [part for member, useq in pending.items() for part in (useq, member)]
+                pipeline.fcall(
+                    "heliograph_push_pending",
+                    1,
+                    _inbox_key(user_id),
+                    PENDING_ENTRIES,
+                    PENDING_SECONDS,
+                    int(must_drop),
+                    *scored,
+                )
             await pipeline.execute()
 
     async def read(self, user_id: UserId, *, after: int, head: int, limit: int) -> list[InboxEntry] | None:

@@ -16,10 +16,17 @@ class Coalescer(Generic[T, R]):
     idle process waits for nothing. A failure of a batch is the failure of each of its items.
     """
 
-    def __init__(self, call: Callable[[list[T]], Awaitable[list[R]]], *, most: int) -> None:
-        """`call` takes up to `most` items and returns their results in the same order."""
+    def __init__(
+        self, call: Callable[[list[T]], Awaitable[list[R]]], *, most: int, linger_seconds: float = 0.0
+    ) -> None:
+        """`call` takes up to `most` items and returns their results in the same order.
+
+        While items come in company, a batch waits `linger_seconds` for more: a little latency for far fewer calls.
+        """
         self._call = call
         self._most = most
+        self._linger_seconds = linger_seconds
+        self._is_busy = False
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -35,7 +42,10 @@ class Coalescer(Generic[T, R]):
     async def _serve_all(self) -> None:
         try:
             while self._waiting:
+                if self._linger_seconds and (self._is_busy or len(self._waiting) > 1):
+                    await asyncio.sleep(self._linger_seconds)
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                self._is_busy = len(batch) > 1
                 await self._serve([(item, waiter) for item, waiter in batch if not waiter.done()])
         finally:
             self._work = None

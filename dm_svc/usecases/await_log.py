@@ -23,8 +23,10 @@ class AwaitLog:
     positions: Positions
     wait_seconds: float
 
-    async def conversation(self, conversation_id: ConversationId) -> None:
+    async def conversation(self, conversation_id: ConversationId) -> bool:
         """Return when all that was acknowledged in the conversation can be read; `CatchingUp` when it takes too long.
+
+        The return says whether the log holds anything of it.
 
         With the log away nothing new is acknowledged; then what this process itself has acknowledged is waited for.
         """
@@ -35,6 +37,7 @@ class AwaitLog:
         except (MessagingUnavailable, TimeoutError):
             wanted = self.positions.acknowledged(partition)
         await self.sequence(partition, wanted)
+        return wanted > 0
 
     async def own_sends(self) -> None:
         """Return when all that this process has acknowledged can be read."""

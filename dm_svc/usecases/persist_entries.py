@@ -18,6 +18,8 @@ POISON = (psycopg.DataError, psycopg.IntegrityError, LookupError, ValueError, Ov
 
 MOST_TOGETHER = 16
 """Partitions whose batches share a transaction, at most."""
+LINGER_SECONDS = 0.004
+"""How long a transaction waits for batches of other partitions while they come in company."""
 
 _log = get_logger(__name__)
 
@@ -54,7 +56,9 @@ class PersistEntries:
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
-        self._together: Coalescer[Work, Told | Exception] = Coalescer(self._persist_together, most=MOST_TOGETHER)
+        self._together: Coalescer[Work, Told | Exception] = Coalescer(
+            self._persist_together, most=MOST_TOGETHER, linger_seconds=LINGER_SECONDS
+        )
 
     async def __call__(self, step: Step, batch: Batch) -> Told:
         """Write the batch; return the new inbox entries. `OwnershipLost` when another worker has taken over."""

@@ -31,8 +31,28 @@ from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 
 BATCH = 500
+LINGER_SECONDS = 0.002
+"""How long checks of sends that come in company wait for more: four calls a send become four a batch."""
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a send asks about."""
+
+    message_id: MessageId
+    pair: tuple[UserId, UserId]
+    """Sender and recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What must be known before a send."""
+
+    known: KnownKey | None
+    relation: Relation
+    state: SendState
 
 
 class SendChecks:
@@ -42,22 +62,19 @@ class SendChecks:
         self._store = store
         self._graph = graph
         self._cache = cache
-        self.known_key: Coalescer[MessageId, KnownKey | None] = Coalescer(self._known_keys, most=BATCH)
-        self.state: Coalescer[tuple[UserId, UserId], SendState] = Coalescer(self._states, most=BATCH)
-        self.relation: Coalescer[tuple[UserId, UserId], Relation] = Coalescer(self._relations, most=BATCH)
-        self.claim: Coalescer[tuple[MessageId, bytes], bytes | None] = Coalescer(self._claims, most=BATCH)
+        self.about: Coalescer[Asked, About] = Coalescer(self._about, most=BATCH, linger_seconds=LINGER_SECONDS)
+        self.claim: Coalescer[tuple[MessageId, bytes], bytes | None] = Coalescer(
+            self._claims, most=BATCH, linger_seconds=LINGER_SECONDS
+        )
 
-    async def _known_keys(self, message_ids: list[MessageId]) -> list[KnownKey | None]:
-        found = await self._store.known_keys(message_ids)
-        return [found.get(message_id) for message_id in message_ids]
-
-    async def _states(self, pairs: list[tuple[UserId, UserId]]) -> list[SendState]:
-        found = await self._store.send_states(list(set(pairs)))
-        return [found[pair] for pair in pairs]
-
-    async def _relations(self, pairs: list[tuple[UserId, UserId]]) -> list[Relation]:
-        found = await self._graph.relations(list(set(pairs)))
-        return [found[pair] for pair in pairs]
+    async def _about(self, asked: list[Asked]) -> list[About]:
+        pairs = list({one.pair for one in asked})
+        relations, states, known = await asyncio.gather(
+            self._graph.relations(pairs),
+            self._store.send_states(pairs),
+            self._store.known_keys([one.message_id for one in asked]),
+        )
+        return [About(known.get(one.message_id), relations[one.pair], states[one.pair]) for one in asked]
 
     async def _claims(self, claims: list[tuple[MessageId, bytes]]) -> list[bytes | None]:
         try:
@@ -92,19 +109,16 @@ class SendMessage:
         self.limit(sender)
         digest = rules.body_digest(recipient, content, upload_id)
         message_id = rules.message_id_of(sender, client_message_id)
-        known, relation, state = await asyncio.gather(
-            self.checks.known_key(message_id),
-            self.checks.relation((sender, recipient)),
-            self.checks.state((sender, recipient)),
-        )
-        if known is not None:
-            return await self._first(sender, known, digest)
+        asked = Asked(message_id, (sender, recipient))
+        about = await self.checks.about(asked)
+        if about.known is not None:
+            return await self._first(sender, about.known, digest)
         conversation_id = rules.conversation_of(sender, recipient)
-        if state.recipient_state is not MemberState.ACTIVE:
+        is_new = about.state.recipient_state is not MemberState.ACTIVE
+        if is_new and await self.await_log.conversation(conversation_id):
             # What was acknowledged a moment ago may have made it active.
-            await self.await_log.conversation(conversation_id)
-            state = await self.checks.state((sender, recipient))
-        is_request = rules.is_request(relation, state)
+            about = await self.checks.about(asked)
+        is_request = rules.is_request(about.relation, about.state)
         if (await self.checks.claim((message_id, digest)) or digest) != digest:
             raise IdempotencyKeyReused
         photo = await self._attach(sender, upload_id, client_message_id)
@@ -138,7 +152,7 @@ class SendMessage:
                 raise IdempotencyKeyReused
             return _unnumbered(first)
         # Erased from the log: it was taken back, so it is in the tables.
-        known = await self.checks.known_key(MessageId(entry.entry_id))
+        known = (await self.store.known_keys([MessageId(entry.entry_id)])).get(MessageId(entry.entry_id))
         return await self._first(sender, known, digest) if known is not None else _unnumbered(entry)
 
     async def _first(self, sender: UserId, known: KnownKey, digest: bytes) -> Message:

@@ -35,6 +35,8 @@ class Spec:
     """Raises as long as the process doesn't answer in its own protocol."""
     before_start: Callable[[], None] | None = None
     """Runs before every start."""
+    after_clean_stop: Callable[[], None] | None = None
+    """Runs after it was asked to stop and has ended by itself; not after a crash, nor when it had to be killed."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
     """How long it may take to stop before it is killed."""
@@ -98,10 +100,14 @@ class Process:
         self.signal(signal.SIGCONT)
         try:
             async with asyncio.timeout(self.spec.stop_seconds):
-                return await self.exited()
+                status = await self.exited()
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.exited()
+        else:
+            if status == 0 and self.spec.after_clean_stop is not None:
+                self.spec.after_clean_stop()
+            return status
         finally:
             self.kill_group()
 

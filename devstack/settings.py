@@ -99,6 +99,10 @@ S3_MEMORY_LIMIT: Final = "256MiB"
 S3_FILER_CONF: Final = '{"version":1,"locations":[{"locationPrefix":"/buckets/","fsync":true}]}'
 """SeaweedFS syncs nothing unless its filer is told so: with this, one fsync for each object."""
 
+S3_METADATA: Final = "s3_metadata"
+"""Database and role of the filer's metadata. Its own files are never synced: all of 150 objects were lost with the
+power, although each had been synced itself."""
+
 INCOMING_BUCKET: Final = "heliograph-incoming"
 """Fresh uploads, private."""
 PHOTOS_BUCKET: Final = "heliograph-photos"
@@ -133,3 +137,15 @@ def nats_conf(*, store: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> str
     lines += ["jetstream {", f'  store_dir: "{store}"']
     lines += [f"  {name}: {value}" for name, value in {**NATS_JETSTREAM, **overrides}.items()]
     return "\n".join([*lines, "}", ""])
+
+
+def s3_filer_toml(*, hostname: str, port: int, password: str) -> str:
+    """Where SeaweedFS' filer keeps names and places of objects: in Postgres, whose commits are durable."""
+    return (
+        "[leveldb2]\nenabled = false\n\n[postgres2]\nenabled = true\n"
+        'createTable = """CREATE TABLE IF NOT EXISTS "%s" (dirhash BIGINT, name VARCHAR(65535), '
+        'directory VARCHAR(65535), meta bytea, PRIMARY KEY (dirhash, name));"""\n'
+        f'hostname = "{hostname}"\nport = {port}\nusername = "{S3_METADATA}"\npassword = "{password}"\n'
+        f'database = "{S3_METADATA}"\nschema = ""\nsslmode = "disable"\n'
+        "connection_max_idle = 8\nconnection_max_open = 24\n"
+    )

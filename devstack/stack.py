@@ -13,7 +13,7 @@ import asyncio
 import dataclasses
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from devstack.keys import TokenKey
 from devstack.ports import HOST, PortBlock
 from devstack.servers import S3, Nats, Postgres, Redis, Server
 from devstack.services import Instance, Service
-from devstack.settings import NO_OVERRIDES, S3_FILER_CONF, SERVICES
+from devstack.settings import NO_OVERRIDES, S3_FILER_CONF, S3_METADATA, SERVICES
 from devstack.state import State, remembered_ports
 from devstack.supervisor import Supervisor, all_of
 from devstack.trouble import ConfigurationTrouble
@@ -65,7 +65,8 @@ class Stack:
         replicas: how many processes of a role: `{"dm_svc.work": 2}`.
         proxies: servers and services that the services are to reach by way of a `TcpProxy`, see `proxy`.
         environment: further variables of every service.
-        settings: servers' settings that differ from devstack/settings.py, by server; for S3 `{"filer_conf": ...}`.
+        settings: servers' settings that differ from devstack/settings.py, by server; for S3 `{"filer_conf": ...}` and
+            `{"metadata": "files"}`, which keeps its metadata out of Postgres.
         gateway_listen: host:port of the gateway, if not a free port of the loopback.
         """
         self.folder = StateFolder(Path(folder).absolute() if folder else default_folder())
@@ -198,18 +199,27 @@ class Stack:
     async def _start_servers(self) -> None:
         servers = self._servers.values()
         await all_of(asyncio.to_thread(server.prepare) for server in servers)
-        await self._supervisor.start(process for server in servers for process in server.processes())
-        await all_of(server.set_up() for server in servers)
+        # The object store keeps its metadata in Postgres, so it comes after it.
+        first = [server for server in servers if not isinstance(server, S3)]
+        for group in (first, [server for server in servers if isinstance(server, S3)]):
+            await self._supervisor.start(process for server in group for process in server.processes())
+            await all_of(server.set_up() for server in group)
 
     def _make_servers(self, ports: PortBlock, credentials: Credentials) -> dict[str, Server]:
         names = [*SERVICES, *(service.name for service in self._services if service.name not in SERVICES)]
         settings = {name: self._settings.get(name, NO_OVERRIDES) for name in SERVERS}
         common = (self.folder, ports, credentials)
-        makers = {
-            "postgres": lambda: Postgres(*common, databases=names, overrides=settings["postgres"]),
+        stores = [S3_METADATA] if {"postgres", "s3"} <= set(self._server_names) else []
+        metadata_address = f"{HOST}:{ports.port('postgres')}" if stores else None
+        makers: dict[str, Callable[[], Server]] = {
+            "postgres": lambda: Postgres(*common, databases=[*names, *stores], overrides=settings["postgres"]),
             "nats": lambda: Nats(*common, users=names, overrides=settings["nats"]),
             "redis": lambda: Redis(*common, users=names, overrides=settings["redis"]),
-            "s3": lambda: S3(*common, filer_conf=settings["s3"].get("filer_conf", S3_FILER_CONF)),
+            "s3": lambda: S3(
+                *common,
+                filer_conf=settings["s3"].get("filer_conf", S3_FILER_CONF),
+                metadata_address=metadata_address if settings["s3"].get("metadata", "postgres") == "postgres" else None,
+            ),
         }
         return {name: makers[name]() for name in self._server_names}
 

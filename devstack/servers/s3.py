@@ -1,4 +1,4 @@
-"""S3, by SeaweedFS: three buckets, one fsync for each object.
+"""S3, by SeaweedFS: three buckets, one fsync for each object, metadata in Postgres, repair after an unclean stop.
 
 Its master, volume and filer speak without authentication, so everything listens on the loopback only. Each of its ports
 has a gRPC twin at +10,000.
@@ -6,6 +6,7 @@ has a gRPC twin at +10,000.
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -20,7 +21,16 @@ from devstack.ports import HOST, PortBlock, no_foreign_socket_file
 from devstack.process import Spec
 from devstack.servers.binaries import script
 from devstack.servers.server import Server, environment
-from devstack.settings import BUCKETS, PHOTOS_BUCKET, S3_FILER_CONF, S3_FLAGS, S3_MEMORY_LIMIT, public_read_policy
+from devstack.settings import (
+    BUCKETS,
+    PHOTOS_BUCKET,
+    S3_FILER_CONF,
+    S3_FLAGS,
+    S3_MEMORY_LIMIT,
+    S3_METADATA,
+    public_read_policy,
+    s3_filer_toml,
+)
 
 PARTS = ("master", "volume", "filer", "admin", "s3")
 """What `weed mini` runs in one process. The admin part listens even with its pages off."""
@@ -32,9 +42,18 @@ class S3(Server):
     name: ClassVar[str] = "s3"
 
     def __init__(
-        self, folder: StateFolder, ports: PortBlock, credentials: Credentials, *, filer_conf: str = S3_FILER_CONF
+        self,
+        folder: StateFolder,
+        ports: PortBlock,
+        credentials: Credentials,
+        *,
+        filer_conf: str = S3_FILER_CONF,
+        metadata_address: str | None = None,
     ) -> None:
-        """Another `filer_conf` is for experiments and sabotages."""
+        """`metadata_address` is Postgres' host:port; without it the filer's metadata is not safe from a power cut.
+
+        Another `filer_conf` is for experiments and sabotages.
+        """
         self._folder = folder.path / "s3"
         self._log = folder.logs / "s3.log"
         self._ports = {
@@ -43,6 +62,9 @@ class S3(Server):
         }
         self._credentials = credentials
         self._filer_conf = filer_conf
+        self._metadata_address = metadata_address
+        self._mark = self._folder / "running"
+        """Exists from a start to a clean stop."""
 
     @property
     def address(self) -> str:
@@ -76,6 +98,11 @@ class S3(Server):
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         write_secret(self._folder / "s3.json", json.dumps({"identities": [identity]}))
+        if self._metadata_address is not None:
+            hostname, _, port = self._metadata_address.rpartition(":")
+            password = self._credentials.password(S3_METADATA)
+            toml = s3_filer_toml(hostname=hostname, port=int(port), password=password)
+            write_secret(self._folder / "filer.toml", toml)
 
     def processes(self) -> Sequence[Spec]:
         """One process with all parts."""
@@ -103,7 +130,8 @@ class S3(Server):
                 log=self._log,
                 ready=self._ready,
                 stop_seconds=5,
-                before_start=self._forget_options,
+                before_start=self._before_start,
+                after_clean_stop=lambda: self._mark.unlink(missing_ok=True),
             )
         ]
 
@@ -136,12 +164,32 @@ class S3(Server):
 
     async def _ready(self) -> None:
         # The S3 side answers before there is a volume to write to, so ask the master for a place as well.
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(2)) as session:
-            async with session.get(f"http://{HOST}:{self._ports['master']}/dir/assign") as response:
-                if "fid" not in await response.json(content_type=None):
-                    raise ConnectionError("no volume is writable yet")
+        address = f"http://{HOST}:{self._ports['master']}/dir/assign"
+        timeout = aiohttp.ClientTimeout(2)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(address) as response:
+            if "fid" not in await response.json(content_type=None):
+                raise ConnectionError("no volume is writable yet")
         await asyncio.to_thread(self.client().list_buckets)
 
-    def _forget_options(self) -> None:
+    def _before_start(self) -> None:
         # It writes its flags there and prefers them to those of the command line at the next start.
         (self._folder / "data" / "mini.options").unlink(missing_ok=True)
+        if self._mark.exists():
+            self._repair()
+        self._mark.touch()
+
+    def _repair(self) -> None:
+        """Make the index of each volume anew from its data, which is synced object by object; the index is not."""
+        for volume in sorted((self._folder / "data").glob("*.dat")):
+            collection, _, number = volume.stem.rpartition("_")
+            command = [str(script("weed")), "-logtostderr=true", "fix", f"-volumeId={number}"]
+            command += [f"-collection={collection}"] if collection else []
+            with self._log.open("ab") as log:
+                subprocess.run(
+                    [*command, str(self._folder / "data")],
+                    env=environment(self._folder, GOMEMLIMIT=S3_MEMORY_LIMIT),
+                    cwd=self._folder,
+                    stdout=log,
+                    stderr=log,
+                    check=False,  # a volume that can't be repaired is told in the log; the others must be
+                )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from devstack.certificates import Authority
 from devstack.keys import TokenKey, mint_token
@@ -261,7 +262,7 @@ async def running_rig(
             Service(MEDIA, lambda to: media_service_pb2_grpc.add_MediaServiceServicer_to_server(media, to)),
         )
         config = Config(
-            process=ProcessConfig("development", _free(), _free(), 1, 1.0),
+            process=ProcessConfig("development", free_address(), free_address(), 1, 1.0),
             tls=_tls(authority, "dm_svc"),
             tokens=TokenConfig(tokens.jwks_file, "heliograph"),
             postgres=PostgresConfig(dsn, None, 10, 5.0),
@@ -321,6 +322,20 @@ async def running_app(
     return process
 
 
+@asynccontextmanager
+async def http_server(handler, path="/{any:.*}"):
+    application = web.Application()
+    application.router.add_route("*", path, handler)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield "http://{}:{}".format(*runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
 async def _serve(
     exits: AsyncExitStack, authority: Authority, verifier: TokenVerifier, name: str, service: Service
 ) -> int:
@@ -353,7 +368,7 @@ def _tls(authority: Authority, name: str) -> TlsConfig:
     return TlsConfig(authority.file, certificate, key)
 
 
-def _free() -> str:
+def free_address() -> str:
     import socket
 
     with socket.socket() as one:

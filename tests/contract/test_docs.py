@@ -47,3 +47,14 @@ def test_every_heliograph_command_that_a_document_names_exists(document: Path) -
         verbs = next((action for action in nouns.choices[noun]._actions if action.choices), None)
         if verb and verbs is not None:
             assert verb in verbs.choices, f"heliograph {noun} {verb}"
+
+
+def test_every_test_that_guarantees_names_for_a_promise_bears_its_id() -> None:
+    unproven = []
+    for row in (ROOT / "docs" / "guarantees.md").read_text().splitlines():
+        if match := re.match(r"\| ([A-Z]\d) \|", row):
+            shown_by = row.split("|")[3]
+            for path in re.findall(r"`(tests/(?:unit|contract|integration|e2e)/[^`]+)`", shown_by):
+                if not re.search(rf"def test_(?:\w+_)?{match[1]}_", (ROOT / path).read_text()):
+                    unproven.append(f"{match[1]}: {path}")
+    assert not unproven

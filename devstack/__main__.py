@@ -88,7 +88,7 @@ async def _run(folder: StateFolder, options: argparse.Namespace) -> int:
     services = ALL_SERVICES if options.services is None else _names(options.services)
     began = time.monotonic()
     print(f"Starting on {folder.path}", flush=True)
-    stack = Stack(folder.path, services=services, gateway_listen=options.gateway)
+    stack = Stack(folder.path, services=services, gateway_listen=options.gateway, redis_failover=True)
     starting = asyncio.create_task(stack.__aenter__())
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)

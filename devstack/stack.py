@@ -57,6 +57,7 @@ class Stack:
         environment: Mapping[str, str] = NO_OVERRIDES,
         settings: Mapping[str, Mapping[str, str]] = NO_SETTINGS,
         gateway_listen: str | None = None,
+        redis_failover: bool = False,
     ) -> None:
         """Nothing happens before the block is entered.
 
@@ -68,7 +69,9 @@ class Stack:
         settings: servers' settings that differ from devstack/settings.py, by server; for S3 `{"filer_conf": ...}` and
             `{"metadata": "files"}`, which keeps its metadata out of Postgres.
         gateway_listen: host:port of the gateway, if not a free port of the loopback.
+        redis_failover: Redis with a replica and Sentinel, by way of which the services reach it.
         """
+        self._redis_failover = redis_failover
         self.folder = StateFolder(Path(folder).absolute() if folder else default_folder())
         self._services = table.chosen(services)
         self._server_names = _known_servers(servers)
@@ -214,7 +217,7 @@ class Stack:
         makers: dict[str, Callable[[], Server]] = {
             "postgres": lambda: Postgres(*common, databases=[*names, *stores], overrides=settings["postgres"]),
             "nats": lambda: Nats(*common, users=names, overrides=settings["nats"]),
-            "redis": lambda: Redis(*common, users=names, overrides=settings["redis"]),
+            "redis": lambda: Redis(*common, users=names, overrides=settings["redis"], is_watched=self._redis_failover),
             "s3": lambda: S3(
                 *common,
                 filer_conf=settings["s3"].get("filer_conf", S3_FILER_CONF),

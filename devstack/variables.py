@@ -86,7 +86,10 @@ class Variables:
                 case Postgres() if has_database:
                     variables["HELIOGRAPH_POSTGRES_DSN"] = server.dsn(name, address=address)
                 case Redis() if has_database:
-                    variables["HELIOGRAPH_REDIS_URL"] = server.url(name, address=address)
+                    is_direct = not server.is_watched or server.name in self.proxies
+                    variables["HELIOGRAPH_REDIS_URL"] = (
+                        server.url(name, address=address) if is_direct else server.watched_url(name)
+                    )
                 case S3() if has_database:
                     variables |= {
                         "HELIOGRAPH_S3_ENDPOINT": f"http://{address}",

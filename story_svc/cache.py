@@ -16,9 +16,10 @@ commands. The hashes are leased (lua/leases.lua): a write commits in Postgres an
 that was loaded before that is refused, so a deleted story can't come back and a new one can't be missed. Redis' own
 clock decides nothing: ends are compared with the database's clock by whoever reads.
 
-While the primary is away reads go to the replica, which gives no leases. What it may lack is bounded: `forget`
-waits until the replica has it too. After a failover the hashes count as empty (`epoch`), and everything is loaded
-again.
+While the primary is away, what can change is read from Postgres, and what can't (records) from the replica. The
+replica's reels are the last resort, when Postgres is away too: it can't know what was published or deleted since
+its primary died. What it lacks from before is bounded: `forget` waits until the replica has it too. After a
+failover the hashes count as empty (`epoch`), and everything is loaded again.
 """
 
 import array
@@ -101,13 +102,21 @@ class Cache:
             (_live_key(shard), chunk) for shard, members in shards.items() for chunk in _chunks(members, FIELDS_AT_ONCE)
         ]
         replies, lease = await self._read(chunks)
-        reels: dict[UserId, Reel] = {}
-        missing: list[UserId] = []
-        for found, absent in replies:
-            for field, value in zip(found[::2], found[1::2], strict=True):
-                reels[UserId(int(field))] = _unpack_reel(value)
-            missing += [UserId(int(field)) for field in absent]
-        return reels, missing, lease
+        return (*_reels_of(replies), lease)
+
+    async def get_reels_from_replica(self, authors: Iterable[UserId]) -> dict[UserId, Reel]:
+        """Return the reels that a replica holds, for when nobody else answers.
+
+        It may lack what was published or deleted since the primary went away: so Postgres is asked before it.
+        """
+        if self._replica is None:
+            raise redis.RedisTimeoutError("there is no replica")
+        async with self._replica.pipeline(transaction=False) as pipeline:
+            for author in authors:
+                pipeline.fcall_ro(_PEEK, 1, _live_key(author % SHARDS), str(author))
+            replies: list[Any] = await pipeline.execute()
+        _reads.labels("replica").inc()
+        return _reels_of(replies)[0]
 
     async def fill_reels(self, lease: Lease, reels: Mapping[UserId, Reel]) -> None:
         """Keep reels that were loaded under this lease, empty ones too."""
@@ -158,7 +167,7 @@ class Cache:
         async def get(client: AnyRedis) -> bytes | None:
             return cast(bytes | None, await client.hget(key, LAST_KNOWN))
 
-        value, _ = await self._either(lambda: get(self._primary), get)
+        value = await self._either(get)
         return None if value is None else frozenset(map(UserId, _unpack_ids(value)))
 
     async def fill_seen(self, viewer: UserId, lease: Lease, seen: Iterable[StoryId]) -> None:
@@ -233,23 +242,16 @@ class Cache:
         return bool(await self._primary.fcall(_FILL, 1, _viewer_key(viewer), *arguments))
 
     async def _read(self, chunks: Sequence[tuple[str, Sequence[Any]]]) -> tuple[list[Any], Lease]:
-        """Read fields of several hashes in one round trip: from the primary with leases, else from the replica."""
+        """Read fields of several hashes on the primary in one round trip, with leases for those that are missing."""
         token = secrets.token_hex(8)
 
-        async def on_primary() -> list[Any]:
+        async def read() -> list[Any]:
             async with self._primary.pipeline(transaction=False) as pipeline:
                 for key, fields in chunks:
                     pipeline.fcall(_READ, 1, key, token, LEASE_MS, *fields)
                 return await pipeline.execute()
 
-        async def on_replica(replica: AnyRedis) -> list[Any]:
-            async with replica.pipeline(transaction=False) as pipeline:
-                for key, fields in chunks:
-                    pipeline.fcall_ro(_PEEK, 1, key, *fields)
-                return await pipeline.execute()
-
-        replies, is_primary = await self._either(on_primary, on_replica)
-        return replies, Lease(token if is_primary else None)
+        return await self._ask_primary(lambda: self._with_functions(read)), Lease(token)
 
     async def _get_many(self, keys: list[str]) -> list[bytes | None]:
         async def get(client: AnyRedis) -> list[bytes | None]:
@@ -258,30 +260,31 @@ class Cache:
                     pipeline.get(key)
                 return await pipeline.execute()
 
-        values, _ = await self._either(lambda: get(self._primary), get)
-        return values
+        return await self._either(get)
 
-    async def _either(
-        self, on_primary: Callable[[], Awaitable[T]], on_replica: Callable[[AnyRedis], Awaitable[T]]
-    ) -> tuple[T, bool]:
-        """Return what the primary answers, or else the replica, and whether it was the primary."""
-        trouble: Exception | None = None
-        if time.monotonic() >= self._primary_rests_until:
-            try:
-                answer = await self._with_functions(on_primary)
-            except TROUBLE as error:
-                trouble = error
-                if self._replica is not None:
-                    self._primary_rests_until = time.monotonic() + PRIMARY_REST_SECONDS
-                _log.warning("redis_primary_failed", error=repr(error))
-            else:
-                _reads.labels("primary").inc()
-                return answer, True
-        if self._replica is None:
-            raise trouble or redis.RedisTimeoutError("the primary rests")
-        answer = await on_replica(self._replica)
+    async def _either(self, read: Callable[[AnyRedis], Awaitable[T]]) -> T:
+        """Return what the primary answers, or else the replica: for what does not change."""
+        try:
+            return await self._ask_primary(lambda: read(self._primary))
+        except TROUBLE:
+            if self._replica is None:
+                raise
+        answer = await read(self._replica)
         _reads.labels("replica").inc()
-        return answer, False
+        return answer
+
+    async def _ask_primary(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call the primary, unless it has just failed to answer: then raise at once."""
+        if time.monotonic() < self._primary_rests_until:
+            raise redis.RedisTimeoutError("the primary did not answer a moment ago")
+        try:
+            answer = await call()
+        except TROUBLE as error:
+            self._primary_rests_until = time.monotonic() + PRIMARY_REST_SECONDS
+            _log.warning("redis_primary_failed", error=repr(error))
+            raise
+        _reads.labels("primary").inc()
+        return answer
 
     async def _with_functions(self, call: Callable[[], Awaitable[T]]) -> T:
         """Install the functions and call again when the server has lost them."""
@@ -300,6 +303,17 @@ class Cache:
 
 
 _READ, _PEEK, _FILL = "heliograph_story_read", "heliograph_story_peek", "heliograph_story_fill"
+
+
+def _reels_of(replies: Iterable[Any]) -> tuple[dict[UserId, Reel], list[UserId]]:
+    """Return the reels of some replies, and the authors about whom they know nothing."""
+    reels: dict[UserId, Reel] = {}
+    missing: list[UserId] = []
+    for found, absent in replies:
+        for field, value in zip(found[::2], found[1::2], strict=True):
+            reels[UserId(int(field))] = _unpack_reel(value)
+        missing += [UserId(int(field)) for field in absent]
+    return reels, missing
 
 
 def _live_key(shard: int) -> str:

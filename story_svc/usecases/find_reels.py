@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from mesh.errors import Unavailable
 from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 from story_svc.cache import Cache, Lease
@@ -27,12 +28,23 @@ class FindReels:
             reels, missing, lease = await self.cache.get_reels(authors)
         except TROUBLE as error:
             _log.warning("reels_read_failed", error=repr(error))
-            reels, missing, lease = {}, list(authors), Lease(None)
+            return await self._without_primary(authors)
         if missing:
             loaded = await self.store.live_entries(missing)
             await self._keep(lease, loaded)
             reels |= {author: reel for author, reel in loaded.items() if reel}
         return reels
+
+    async def _without_primary(self, authors: Collection[UserId]) -> dict[UserId, Reel]:
+        """Ask Postgres, which knows; and only when it is away too, the replica, which may not know the latest."""
+        try:
+            loaded = await self.store.live_entries(authors)
+        except Unavailable as unavailable:
+            try:
+                return await self.cache.get_reels_from_replica(authors)
+            except TROUBLE as error:
+                raise unavailable from error
+        return {author: reel for author, reel in loaded.items() if reel}
 
     async def _keep(self, lease: Lease, loaded: dict[UserId, Reel]) -> None:
         try:

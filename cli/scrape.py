@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 CALLS = ("grpc_server_handled_total", "gateway_operations_total")
-"""Counters of finished calls; their outcome stands in the label `code`, and all but `OK` are errors."""
+"""Counters of finished calls; how they ended stands in the label `code`, at the gateway in `outcome`."""
 SECONDS = ("grpc_server_handling_seconds_bucket", "gateway_operation_seconds_bucket")
 """Histograms of how long those calls took."""
 HANDLED = "consumer_messages_total"
@@ -63,7 +63,7 @@ def between(before: Scrape, after: Scrape) -> Activity:
     """Return what happened from one scrape to the next; a process that was restarted meanwhile counts from zero."""
     elapsed = max(after.at - before.at, 1e-9)
     calls = _grown(before.total(*CALLS), after.total(*CALLS))
-    failed = {labels: count for labels, count in calls.items() if dict(labels).get("code") in OUR_FAULT}
+    failed = {labels: count for labels, count in calls.items() if _is_our_fault(dict(labels))}
     return Activity(
         calls_per_s=sum(calls.values()) / elapsed,
         errors_per_s=sum(failed.values()) / elapsed,
@@ -75,6 +75,10 @@ def between(before: Scrape, after: Scrape) -> Activity:
             sorted(dict(labels)["dependency"] for labels, up in after.total("dependency_up").items() if up == 0)
         ),
     )
+
+
+def _is_our_fault(labels: Mapping[str, str]) -> bool:
+    return labels.get("code") in OUR_FAULT or labels.get("outcome") == "failed"
 
 
 def _grown(before: Mapping[Labels, float], after: Mapping[Labels, float]) -> dict[Labels, float]:

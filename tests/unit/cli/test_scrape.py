@@ -47,6 +47,18 @@ def test_only_our_faults_count_as_errors() -> None:
     assert activity({"ok": 0}, {"ok": 10, "internal": 4, "not_found": 6}).errors_per_s == pytest.approx(2)
 
 
+def test_operations_of_the_gateway_count_by_their_outcome() -> None:
+    def gateway(answered: int, failed: int) -> str:
+        return f"""
+# TYPE gateway_operations_total counter
+gateway_operations_total{{kind="query",outcome="answered"}} {answered}
+gateway_operations_total{{kind="query",outcome="failed"}} {failed}
+"""
+
+    seen = between(parse(gateway(0, 0), at=0.0), parse(gateway(18, 2), at=2.0))
+    assert (seen.calls_per_s, seen.errors_per_s) == (10, 1)
+
+
 def test_p99_is_of_the_calls_between_the_two() -> None:
     before = {"ok": 0, "fast": 0, "slow": 1000}
     assert activity(before, {"ok": 0, "fast": 1000, "slow": 1000}).p99_ms == 10

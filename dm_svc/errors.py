@@ -1,7 +1,6 @@
 """What can go wrong in dm_svc: leaves of `mesh.errors`. The table of reasons stands in `protos/README.md`."""
 
 from mesh.errors import (
-    AlreadyExists,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -19,10 +18,10 @@ class RecipientNotFound(NotFound):
     message = "there is no such person"
 
 
-class CannotMessageYourself(InvalidArgument):
+class CannotMessageSelf(InvalidArgument):
     """The recipient is the sender."""
 
-    reason = "CANNOT_MESSAGE_YOURSELF"
+    reason = "CANNOT_MESSAGE_SELF"
     message = "a message needs somebody else to read it"
 
 
@@ -54,7 +53,7 @@ class ClientMessageIdInvalid(InvalidArgument):
     message = "a client message id of 1 to 64 printable ASCII characters is needed"
 
 
-class IdempotencyKeyReused(AlreadyExists):
+class IdempotencyKeyReused(FailedPrecondition):
     """The sender used the key for another message."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
@@ -68,7 +67,7 @@ class MessagesNotAccepted(FailedPrecondition):
     message = "this person does not accept messages from you"
 
 
-class MessageRequestLimitReached(FailedPrecondition):
+class MessageRequestLimitReached(ResourceExhausted):
     """A request that isn't accepted holds as many messages as it may."""
 
     reason = "MESSAGE_REQUEST_LIMIT_REACHED"

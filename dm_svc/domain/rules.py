@@ -9,7 +9,7 @@ from zlib import crc32
 from dm_svc.domain.values import Audience, ConversationId, MemberState, MessageId, Relation, SendState, UserId
 from dm_svc.errors import (
     BatchTooLarge,
-    CannotMessageYourself,
+    CannotMessageSelf,
     ClientMessageIdInvalid,
     MessageEmpty,
     MessageRequestLimitReached,
@@ -95,9 +95,9 @@ def body_digest(recipient: UserId, content: str, upload_id: str) -> bytes:
 
 
 def checked_recipient(sender: UserId, recipient_id: int) -> UserId:
-    """Return the recipient; `CannotMessageYourself`, or `RecipientNotFound` for what is no user id."""
+    """Return the recipient; `CannotMessageSelf`, or `RecipientNotFound` for what is no user id."""
     if recipient_id == sender:
-        raise CannotMessageYourself
+        raise CannotMessageSelf
     if not 0 < recipient_id < 2**63:
         raise RecipientNotFound
     return UserId(recipient_id)
@@ -108,7 +108,7 @@ def checked_content(content: str, *, has_photo: bool) -> str:
     surrogates.
     """
     if len(content) > MAX_CONTENT_LENGTH:
-        raise MessageTooLong(max_length=MAX_CONTENT_LENGTH)
+        raise MessageTooLong(limit=MAX_CONTENT_LENGTH)
     if "\0" in content or any("\ud800" <= letter <= "\udfff" for letter in content):
         raise TextInvalid
     if not has_photo and not content.strip():
@@ -120,7 +120,7 @@ def checked_client_message_id(client_message_id: str) -> str:
     """Return the key; `ClientMessageIdInvalid` unless it is 1 to 64 printable ASCII characters."""
     fits = 1 <= len(client_message_id) <= MAX_CLIENT_MESSAGE_ID_LENGTH
     if not fits or not (client_message_id.isascii() and client_message_id.isprintable()):
-        raise ClientMessageIdInvalid(max_length=MAX_CLIENT_MESSAGE_ID_LENGTH)
+        raise ClientMessageIdInvalid(limit=MAX_CLIENT_MESSAGE_ID_LENGTH)
     return client_message_id
 
 
@@ -148,14 +148,14 @@ def checked_page_size(page_size: int, *, default: int = DEFAULT_PAGE_SIZE, limit
     if page_size == 0:
         return default
     if not 1 <= page_size <= limit:
-        raise PageSizeInvalid(max_page_size=limit)
+        raise PageSizeInvalid(limit=limit)
     return page_size
 
 
 def checked_batch(items: Sequence[T], *, limit: int) -> list[T]:
     """Return the items; `BatchTooLarge` unless there are 1 to `limit`."""
     if not 1 <= len(items) <= limit:
-        raise BatchTooLarge(max_size=limit)
+        raise BatchTooLarge(limit=limit)
     return list(items)
 
 
@@ -177,7 +177,7 @@ def is_request(relation: Relation, state: SendState) -> bool:
     if state.recipient_audience is Audience.FOLLOWEES:
         raise MessagesNotAccepted
     if state.sent_count >= MAX_REQUEST_MESSAGES:
-        raise MessageRequestLimitReached(max_messages=MAX_REQUEST_MESSAGES)
+        raise MessageRequestLimitReached(limit=MAX_REQUEST_MESSAGES)
     return True
 
 

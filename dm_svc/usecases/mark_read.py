@@ -22,7 +22,7 @@ class MarkRead:
         """Return the conversation with the pointer where it is now."""
         conversation = await self.get_conversation(viewer, conversation_id)
         if not 1 <= up_to_number <= conversation.last_number:
-            raise NumberOutOfRange(last_number=conversation.last_number)
+            raise NumberOutOfRange(limit=conversation.last_number)
         if up_to_number <= conversation.read_number:
             return conversation
         await self.append(

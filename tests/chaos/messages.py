@@ -61,6 +61,8 @@ FAULTS = 50
 LONGEST_SECONDS = 900.0
 SWEEP_SECONDS = 2.0
 QUIET_SECONDS = 60.0
+CUT_SHARE = 0.05
+CUT_SECONDS = (0.02, 0.1)
 GRAPH = "heliograph.feed.v1.GraphService"
 
 
@@ -103,6 +105,7 @@ class World:
     tokens: dict[int, str]
     sent: list[Sent] = field(default_factory=list)
     cuts: int = 0
+    cut_calls: int = 0
 
     def act_as(self, user_id: int) -> None:
         auth.set_viewer(Viewer(user_id, 2**40, self.tokens[user_id]))
@@ -345,9 +348,13 @@ async def _send(world: World, sender: int, recipient: int, content: str) -> Sent
     tries = 0
     while True:
         tries += 1
+        # Now and then the caller gives up at about the moment of the commit, and doesn't learn of it.
+        is_cut = tries == 1 and random.random() < CUT_SHARE
+        world.cut_calls += is_cut
         try:
             reply = await world.messages.SendMessage(
-                message_service_pb2.SendMessageRequest(recipient_id=recipient, content=content, client_message_id=key)
+                message_service_pb2.SendMessageRequest(recipient_id=recipient, content=content, client_message_id=key),
+                timeout=random.uniform(*CUT_SECONDS) if is_cut else None,
             )
         except HeliographError as error:
             if error.status not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL"):
@@ -394,6 +401,7 @@ async def _compare(world: World, users: list[int], devices: list[Device]) -> Non
         lost += [sent.message_id for sent in acked if sent.message_id not in places]
         disorder += _out_of_order([sent for sent in acked if sent.message_id in places], places)
     check.count("acked", len(world.sent))
+    check.count("cut_calls", world.cut_calls)
     check.count("retried", sum(sent.tries > 1 for sent in world.sent))
     check.none_may_be("lost", len(lost), *lost)
     check.none_may_be("doubled", len(doubled), *doubled)

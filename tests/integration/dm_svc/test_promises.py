@@ -93,7 +93,7 @@ async def test_bad_input_is_refused_with_its_reason(rig, fields, reason):
 
 async def test_nobody_writes_to_themselves_to_the_absent_or_across_a_block(rig):
     ann, ben = rig.people(2)
-    assert await refused(ann.send(ann)) == "CANNOT_MESSAGE_YOURSELF"
+    assert await refused(ann.send(ann)) == "CANNOT_MESSAGE_SELF"
     rig.graph.absent.add(ben.user_id)
     assert await refused(ann.send(ben)) == "RECIPIENT_NOT_FOUND"
     rig.graph.absent.discard(ben.user_id)

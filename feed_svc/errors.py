@@ -1,6 +1,6 @@
 """What can go wrong in feed_svc: leaves of `mesh.errors`. The table of reasons stands in `protos/README.md`."""
 
-from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 
 class CaptionTooLong(InvalidArgument):
@@ -18,17 +18,17 @@ class AltTextTooLong(InvalidArgument):
 
 
 class TextInvalid(InvalidArgument):
-    """A text holds a NUL character."""
+    """A text holds a NUL or a lone surrogate."""
 
     reason = "TEXT_INVALID"
     message = "the text holds a character that is not allowed"
 
 
 class RequestIdInvalid(InvalidArgument):
-    """The idempotency key is missing or too long."""
+    """The idempotency key is missing, too long or not printable."""
 
     reason = "REQUEST_ID_INVALID"
-    message = "a request id of 1 to 64 printable characters is needed"
+    message = "a request id of 1 to 64 printable ASCII characters is needed"
 
 
 class PageSizeInvalid(InvalidArgument):
@@ -95,10 +95,10 @@ class UserBlocked(FailedPrecondition):
 
 
 class BatchTooLarge(InvalidArgument):
-    """A batch has more ids than one call may ask for."""
+    """A batch is empty, or has more entries than one call may ask for."""
 
     reason = "BATCH_TOO_LARGE"
-    message = "the batch is too large"
+    message = "a batch must have at least one entry and not more than the limit"
 
 
 class IdempotencyKeyReused(FailedPrecondition):
@@ -106,3 +106,44 @@ class IdempotencyKeyReused(FailedPrecondition):
 
     reason = "IDEMPOTENCY_KEY_REUSED"
     message = "this request id was used before with another content; use a new one"
+
+
+class FollowLimitReached(ResourceExhausted):
+    """The viewer follows as many people as one may."""
+
+    reason = "FOLLOW_LIMIT_REACHED"
+    message = "you follow as many people as one may; unfollow somebody first"
+
+
+class PolicyNotFound(NotFound):
+    """There is no such version of the delivery policy."""
+
+    reason = "POLICY_NOT_FOUND"
+    message = "there is no such version of the delivery policy"
+
+
+class PolicyInvalid(InvalidArgument):
+    """A value of the delivery policy is outside its limits; `field` and `limit` say which."""
+
+    reason = "POLICY_INVALID"
+    message = "a value of the delivery policy is outside its limits"
+
+
+class PolicyVersionConflict(Aborted):
+    """Somebody set another version meanwhile; `version` is the newest."""
+
+    reason = "POLICY_VERSION_CONFLICT"
+    message = "somebody set another version meanwhile; read it and decide anew"
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter."""
+
+    reason = "DEAD_LETTER_NOT_FOUND"
+    message = "there is no such dead letter"
+
+
+class UserIdInvalid(InvalidArgument):
+    """A user id below 1."""
+
+    message = "a user id is 1 or more"

@@ -10,7 +10,7 @@ The Sentinels are asked with the same user and password. After a failover the ne
 what the old one had not yet passed on is lost, so whoever keeps more than a cache waits for the replica (`WAIT`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -116,4 +116,23 @@ async def load_functions(client: AnyRedis, package: str, file: str) -> None:
     await client.function_load(code, replace=True)
 
 
-__all__ = ["TROUBLE", "AnyRedis", "RedisTimeoutError", "Replicated", "connect", "connect_replicated", "load_functions"]
+async def get_many(client: AnyRedis, keys: Sequence[str]) -> list[bytes | None]:
+    """Return the values of many keys in their order, `None` for what isn't there; in a cluster from all its nodes at
+    once.
+    """
+    if not keys:
+        return []
+    values: Any = await (client.mget_nonatomic(keys) if isinstance(client, RedisCluster) else client.mget(keys))
+    return list(values)
+
+
+__all__ = [
+    "TROUBLE",
+    "AnyRedis",
+    "RedisTimeoutError",
+    "Replicated",
+    "connect",
+    "connect_replicated",
+    "get_many",
+    "load_functions",
+]

@@ -7,8 +7,9 @@ from feed_svc import events
 from feed_svc.domain import UserId
 from feed_svc.errors import CannotBlockSelf, UserNotFound
 from feed_svc.store import Store
-from feed_svc.usecases.drop_timelines import DropTimelines
+from feed_svc.usecases.keep_timeline import KeepTimeline
 from mesh import outbox
+from mesh.clock import Clock
 from mesh.outbox import Wakeup
 
 
@@ -18,24 +19,28 @@ class BlockUser:
 
     store: Store
     wakeup: Wakeup
-    drop_timelines: DropTimelines
+    keep: KeepTimeline
+    clock: Clock
 
     async def __call__(self, viewer: UserId, blocked: UserId) -> datetime:
         """Return when the block was committed, by this call or the first one. Safe to repeat."""
         if viewer == blocked:
             raise CannotBlockSelf
+        now = self.clock.now()
         async with self.store.transaction() as connection:
             await self.store.lock_pair(connection, viewer, blocked)
-            if not await self.store.user_exists(connection, blocked):
-                raise UserNotFound
+            for one in (viewer, blocked):
+                if not await self.store.user_exists(connection, one):
+                    raise UserNotFound
             if await self.store.insert_block(connection, viewer, blocked):
-                await outbox.add(connection, events.blocked(viewer, blocked))
+                await outbox.add(connection, events.blocked(viewer, blocked, now))
             for follower, followee in ((viewer, blocked), (blocked, viewer)):
                 if await self.store.delete_follow(connection, follower, followee):
-                    await outbox.add(connection, events.unfollowed(follower, followee))
+                    await outbox.add(connection, events.unfollowed(follower, followee, now))
             block_time = await self.store.block_time(connection, viewer, blocked)
         await self.wakeup.hint()
-        await self.drop_timelines(viewer, blocked)
+        await self.keep.purge(viewer, blocked)
+        await self.keep.purge(blocked, viewer)
         return block_time
 
 
@@ -45,6 +50,7 @@ class UnblockUser:
 
     store: Store
     wakeup: Wakeup
+    clock: Clock
 
     async def __call__(self, viewer: UserId, blocked: UserId) -> None:
         """Lift the viewer's block. Safe to repeat; without a block nothing changes."""
@@ -53,5 +59,5 @@ class UnblockUser:
             if not await self.store.user_exists(connection, blocked):
                 raise UserNotFound
             if await self.store.delete_block(connection, viewer, blocked):
-                await outbox.add(connection, events.unblocked(viewer, blocked))
+                await outbox.add(connection, events.unblocked(viewer, blocked, self.clock.now()))
         await self.wakeup.hint()

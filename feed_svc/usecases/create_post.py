@@ -3,18 +3,27 @@
 from dataclasses import dataclass
 
 from feed_svc import events
-from feed_svc.cache import Cache
-from feed_svc.domain import Post, PostId, PostView, UserId, checked_alt_text, checked_caption, checked_request_id
+from feed_svc.domain import (
+    Photo,
+    Post,
+    PostId,
+    PostView,
+    UserId,
+    checked_alt_text,
+    checked_caption,
+    checked_request_id,
+    media_reference,
+    stamp,
+)
 from feed_svc.errors import IdempotencyKeyReused, UserNotFound
 from feed_svc.peers import Media
 from feed_svc.store import Store
+from feed_svc.usecases.hydrate_posts import HydratePosts
+from feed_svc.usecases.keep_timeline import KeepTimeline
+from feed_svc.usecases.policies import PolicyBook
 from mesh import ids, outbox
 from mesh.ids import IdMaker
 from mesh.outbox import Wakeup
-from mesh.redis import TROUBLE
-from mesh.telemetry import get_logger
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,11 @@ class CreatePost:
     """
 
     store: Store
-    cache: Cache
     media: Media
     ids: IdMaker
+    policies: PolicyBook
+    hydrate: HydratePosts
+    keep: KeepTimeline
     wakeup: Wakeup
 
     async def __call__(
@@ -36,43 +47,50 @@ class CreatePost:
     ) -> PostView:
         """Return the post, new or from the first call with this request id."""
         checked_request_id(request_id)
-        checked_caption(caption)
-        checked_alt_text(alt_text)
-        author = (await self.store.get_users([viewer])).get(viewer)
-        if author is None:
+        content = (upload_id.lower(), checked_caption(caption), checked_alt_text(alt_text))
+        if viewer not in await self.store.get_users([viewer]):
             raise UserNotFound
         post = await self.store.get_post_by_request(viewer, request_id)
         if post is None:
-            photo = await self.media.attach_post_photo(upload_id, reference=f"post:{viewer}:{request_id}")
-            post_id = PostId(self.ids.next_id())
-            async with self.store.transaction() as connection:
-                policy = await self.store.current_policy(connection)
-                post = Post(
-                    post_id=post_id,
-                    author_id=viewer,
-                    request_id=request_id,
-                    upload_id=upload_id,
-                    photo=photo,
-                    caption=caption,
-                    alt_text=alt_text,
-                    delivery_mode=policy.stamp(author.follower_count),
-                    policy_version=policy.version,
-                    create_time=ids.created_at(post_id),
-                    delete_time=None,
-                )
-                if await self.store.insert_post(connection, post):
-                    await outbox.add(connection, events.post_created(post, follower_count=author.follower_count))
-            await self.wakeup.hint()
-            # A retry that ran beside this call may have been first: what is stored counts.
-            post = await self.store.get_post_by_request(viewer, request_id) or post
-            await self._push_to_self(post)
-        if (post.upload_id, post.caption, post.alt_text) != (upload_id, caption, alt_text):
+            photo = await self.media.attach(upload_id, reference=media_reference(viewer, request_id))
+            post = await self._commit(viewer, photo, content, request_id)
+        if (post.upload_id, post.caption, post.alt_text) != content:
             raise IdempotencyKeyReused
-        return PostView(post, author)
+        standings = await self.store.standings(viewer, [post.post_id])
+        views = await self.hydrate(list(standings.values()))
+        if not views:
+            raise UserNotFound
+        return views[0]
 
-    async def _push_to_self(self, post: Post) -> None:
-        """Show authors their own post at once; fan-out does it again for everybody."""
-        try:
-            await self.cache.push_post(post.post_id, [post.author_id])
-        except TROUBLE as error:
-            _log.warning("push_to_self_failed", error=repr(error))
+    async def _commit(self, viewer: UserId, photo: Photo, content: tuple[str, str, str], request_id: str) -> Post:
+        upload_id, caption, alt_text = content
+        policies = await self.policies.current()
+        generation = None
+        async with self.store.transaction() as connection:
+            follower_count = await self.store.follower_count(connection, viewer)
+            last = await self.store.last_delivery_mode(connection, viewer)
+            mode, version = stamp(policies, viewer, follower_count=follower_count, last=last)
+            post_id = PostId(self.ids.next_id())
+            post = Post(
+                post_id=post_id,
+                author_id=viewer,
+                request_id=request_id,
+                upload_id=upload_id,
+                photo=photo,
+                caption=caption,
+                alt_text=alt_text,
+                delivery_mode=mode,
+                policy_version=version,
+                follower_count=follower_count,
+                create_time=ids.created_at(post_id),
+            )
+            if await self.store.insert_post(connection, post):
+                await outbox.add(connection, events.post_created(post))
+                await self.store.count_for_user(connection, viewer, posts=1)
+                generation = await self.store.bump_generation(connection, viewer)
+        if generation is not None:
+            await self.wakeup.hint()
+            await self.keep.own_post(viewer, post_id, generation=generation)
+            return post
+        # A retry that ran beside this call was first: what is stored counts.
+        return await self.store.get_post_by_request(viewer, request_id) or post

@@ -1,15 +1,15 @@
-"""Whom a person follows, and who follows them."""
+"""Whom a person follows, who follows them, and whom the viewer has blocked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from feed_svc.domain import Followee, UserId, checked_edge_page_size
+from feed_svc.domain import Edge, UserId, checked_block_page_size, checked_edge_page_size
 from feed_svc.errors import UserNotFound
 from feed_svc.store import Store
 
-NEWEST = Followee(UserId(2**63 - 1), datetime.max.replace(tzinfo=UTC))
-"""Before every followee: where the list begins."""
+NEWEST = Edge(UserId(2**63 - 1), datetime.max.replace(tzinfo=UTC))
+"""Before every edge: where a list begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class ListFollowees:
     store: Store
 
     async def __call__(
-        self, viewer: UserId | None, user_id: UserId, *, page_size: int, before: Followee = NEWEST
-    ) -> tuple[Sequence[Followee], bool]:
+        self, viewer: UserId | None, user_id: UserId, *, page_size: int, before: Edge = NEWEST
+    ) -> tuple[Sequence[Edge], bool]:
         """Return a page behind `before`, and whether there is more."""
         size = checked_edge_page_size(page_size)
         await _refuse_hidden(self.store, viewer, user_id)
@@ -43,6 +43,21 @@ class ListFollowers:
         size = checked_edge_page_size(page_size)
         await _refuse_hidden(self.store, viewer, user_id)
         found = await self.store.list_followers(user_id, after=after, limit=size + 1)
+        return found[:size], len(found) > size
+
+
+@dataclass(frozen=True, slots=True)
+class ListBlockedUsers:
+    """Whom the viewer has blocked, most recent block first."""
+
+    store: Store
+
+    async def __call__(self, viewer: UserId, *, page_size: int, before: Edge = NEWEST) -> tuple[Sequence[Edge], bool]:
+        """Return a page behind `before`, and whether there is more."""
+        size = checked_block_page_size(page_size)
+        found = await self.store.list_blocked(
+            viewer, before_time=before.create_time, before_id=before.user_id, limit=size + 1
+        )
         return found[:size], len(found) > size
 
 

@@ -24,7 +24,8 @@ def add(nouns: Nouns) -> None:
     verbs = noun(nouns, "story", "stories")
     parser = verb(verbs, "reconcile", "compare rows, cache and photos; status 3 if something is left wrong", reconcile)
     parser.add_argument("--repair", action="store_true", help="mend what may be mended (default: only report)")
-    verb(verbs, "expire", "expire and purge everything that is due, now", expire)
+    parser = verb(verbs, "expire", "expire and purge what is due, now: up to 1000 stories", expire)
+    parser.add_argument("--catch-up", action="store_true", help="go on until nothing is due")
     parser = verb(verbs, "show", "show the record of a story in any state", show)
     parser.add_argument("story_id", type=int, metavar="STORY")
     for name, is_held in (("hold", True), ("release", False)):
@@ -57,7 +58,7 @@ async def reconcile(services: Services, arguments: Namespace) -> int:
 
 
 async def expire(services: Services, arguments: Namespace) -> int:
-    """Catch up until nothing is due; print what was moved."""
+    """Move up to 1,000 stories that are due, or with --catch-up all of them; print what was moved."""
     admin = StoryAdminServiceStub(await services.channel(STORY))
     expired = purged = 0
     while True:
@@ -67,7 +68,7 @@ async def expire(services: Services, arguments: Namespace) -> int:
         moved = reply.expired_count + reply.purged_count
         expired += reply.expired_count
         purged += reply.purged_count
-        if reply.remaining_count == 0 or moved == 0:
+        if not arguments.catch_up or reply.remaining_count == 0 or moved == 0:
             break
     if not arguments.json:
         print(f"{expired} expired, {purged} purged, {reply.remaining_count} still due (lag {seconds(reply, 'lag')})")

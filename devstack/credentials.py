@@ -53,10 +53,25 @@ class Credentials:
 
 
 def write_secret(file: Path, content: str | bytes) -> None:
-    """Write a file that only its owner may read, in one step: readers see the old or the new one, never a part."""
+    """Write a file that only its owner may read, in one step: readers see the old or the new one, never a part.
+
+    It is on disk when this returns: data outlives a power cut, so the secrets that open it must too.
+    """
     fresh = file.with_name(file.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as output:
         output.write(content.encode() if isinstance(content, str) else content)
+        output.flush()
+        os.fsync(output.fileno())
     fresh.replace(file)
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from devstack.accounts import Account, unprivileged_account
-from devstack.credentials import ADMIN, Credentials
+from devstack.credentials import ADMIN, Credentials, sync_folder
 from devstack.folder import StateFolder
 from devstack.ports import HOST, PortBlock
 from devstack.process import Spec
@@ -145,8 +145,6 @@ class Postgres(Server):
             f"--username={ADMIN}",
             f"--pwfile={password}",
             "--no-instructions",
-            # The folder is synced by the server's first checkpoint.
-            "--no-sync",
             *POSTGRES_INITDB,
         ]
         done = self._run(command)
@@ -156,6 +154,7 @@ class Postgres(Server):
                 f"Postgres could not make its data folder in {self._home}: {done.stderr.strip()}"
             )
         fresh.rename(self._home / "data")
+        sync_folder(self._home)
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         as_account: Mapping[str, object] = (

@@ -15,7 +15,7 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
-from devstack.credentials import Credentials, write_secret
+from devstack.credentials import Credentials, sync_folder, write_secret
 from devstack.folder import StateFolder
 from devstack.ports import HOST, PortBlock, no_foreign_socket_file
 from devstack.process import Spec
@@ -177,6 +177,7 @@ class S3(Server):
         if self._mark.exists():
             self._repair()
         self._mark.touch()
+        sync_folder(self._folder)  # else a power cut would take the mark away
 
     def _repair(self) -> None:
         """Make the index of each volume anew from its data, which is synced object by object; the index is not."""

@@ -94,7 +94,9 @@ class Person:
         data = aiohttp.FormData()
         for name, value in fields.items():
             data.add_field(name, value)
-        data.add_field("file", io.BytesIO(content), filename="photo", content_type=fields.get("Content-Type", "image/jpeg"))
+        data.add_field(
+            "file", io.BytesIO(content), filename="photo", content_type=fields.get("Content-Type", "image/jpeg")
+        )
         async with self.rig.http.post(form.url, data=data) as response:
             await response.read()
             return response.status
@@ -238,6 +240,10 @@ async def _start(exits: AsyncExitStack, config: Config, roles: frozenset[str], c
 
     exits.push_async_callback(stop)
     await app.start(process, config, roles, clock=clock)
+
+
+def _key() -> str:
+    return str(uuid.uuid4())
 
 
 def _channel(address: str, authority: Authority, name: str) -> Any:

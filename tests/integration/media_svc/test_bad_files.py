@@ -16,7 +16,7 @@ from media_svc.domain import MAX_FORM_BYTES
 from media_svc.imaging import sandbox
 from tests import pictures
 from tests.integration.media_svc.conftest import READY, REJECTED, Rig
-from tests.pictures import BAD_FILES, OK, ODD_FILES, Sent
+from tests.pictures import BAD_FILES, ODD_FILES, OK, Sent
 
 AT_ONCE = 6
 
@@ -114,7 +114,8 @@ def test_U2_sabotage_library_defaults_take_more_than_the_limit():
 
 @pytest.mark.parametrize("name", ["RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE"])
 def test_U2_limits_are_set_for_each_child(name: str):
-    code = f"import resource; from media_svc.imaging import sandbox; sandbox.set_limits(); print(resource.getrlimit(resource.{name})[0])"
+    set_limits = "import resource; from media_svc.imaging import sandbox; sandbox.set_limits()"
+    code = f"{set_limits}; print(resource.getrlimit(resource.{name})[0])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert int(ran.stdout) != resource.RLIM_INFINITY
     assert int(ran.stdout) <= sandbox.MEMORY_BYTES

@@ -8,7 +8,7 @@ from PIL import Image, ImageStat
 from media_svc.domain import Developed, Refusal, RejectedReason
 from media_svc.imaging.develop import develop, prepare
 from tests import pictures
-from tests.pictures import OK, ODD_FILES, Sent
+from tests.pictures import ODD_FILES, OK, Sent
 
 prepare()
 

@@ -14,6 +14,7 @@ from feed_svc.config import Config
 from feed_svc.peers import Media
 from feed_svc.store import Store
 from feed_svc.usecases.tell_followers import TellFollowers
+from feed_svc.workers import Notices
 from heliograph.feed.v1 import (
     feed_admin_service_pb2,
     feed_service_pb2,
@@ -199,6 +200,7 @@ async def open_world(*, dsn: str, redis_url: str, nats_url: str, timeline_length
         parts = app.assemble(config, Store(database), client, bulk, messaging, Media(media))  # type: ignore[arg-type]
         await parts.timelines.load_functions()
         await parts.pulled.refresh()
+        await Notices(messaging, parts.pulled, parts.records, parts.pages).listen()
         builders = asyncio.create_task(parts.builders.run())
         relay = Relay(postgres=database, jetstream=messaging, wakeup=parts.wakeup)
         world = World(parts, app.servicers_of(parts), media, client, relay)

@@ -26,8 +26,10 @@ from mesh.config import DEVELOPMENT
 from mesh.cursor import CursorSigner
 from mesh.errors import RefusedToServe, Unavailable
 from mesh.health import Health
+from mesh.jetstream import MessagingUnavailable
 from mesh.lifecycle import Process
 from mesh.periodic import every
+from mesh.telemetry import get_logger
 
 COST_PER_MINUTE = 600_000
 ADDRESS_COST_PER_MINUTE = 6_000_000
@@ -36,6 +38,8 @@ DEVELOPMENT_FACTOR = 1_000
 DRAIN_SHARE = 0.5
 """Share of the time to drain in which sockets are told to leave."""
 PATH = "/graphql"
+
+_log = get_logger(__name__)
 
 
 async def start(process: Process, config: Config) -> None:
@@ -84,7 +88,14 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         health.add_routes(app, self.health)
         app.router.add_route("*", PATH, self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
+            # Compressed bodies are refused, and aiohttp would still inflate what is left of them.
+            auto_decompress=False,
+        )
         await runner.setup()
         host, _, port = listen.rpartition(":")
         site = web.TCPSite(runner, host, int(port))
@@ -110,9 +121,14 @@ class Gateway:
 
 async def _hear(nats_url: str, hub: Hub) -> None:
     """Keep the hub connected to NATS; the gateway serves without it, only hints come late."""
-    async with jetstream.connect(nats_url, name="gateway") as connected:
-        await hub.attach(connected)
-        await asyncio.Event().wait()
+    while True:
+        try:
+            async with jetstream.connect(nats_url, name="gateway") as connected:
+                await hub.attach(connected)
+                await asyncio.Event().wait()
+        except MessagingUnavailable as error:
+            _log.warning("nats_away", why=error.message)
+            await asyncio.sleep(SWEEP_SECONDS)
 
 
 async def _any_answers(clients: Clients) -> None:

@@ -57,14 +57,13 @@ class DocumentNotTrusted(PermissionDenied):
 
 @dataclass(slots=True)
 class Document:
-    """A document that may be executed; `plans` are kept by the executor."""
+    """A document that may be executed."""
 
     text: str
     tree: DocumentNode
     schema: GraphQLSchema
     trusted: bool
     sizes: tuple[str, ...]
-    plans: dict[Any, Any] = field(default_factory=dict)
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:

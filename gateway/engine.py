@@ -6,7 +6,7 @@ deadline, and return finished JSON.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
@@ -27,7 +27,7 @@ from mesh.errors import DeadlineExceeded, HeliographError, Internal, InvalidArgu
 from mesh.grpc.calls import deadline
 
 _log = telemetry.get_logger(__name__)
-_operations = Counter("gateway_operations", "Finished operations", ["kind", "outcome"])
+_operations = Counter("gateway_operations", "Finished operations", ["kind", "code"])
 _seconds = Histogram(
     "gateway_operation_seconds",
     "Time of an operation, from its document to its finished answer",
@@ -108,13 +108,16 @@ class Engine:
         self._addresses = addresses
         self._request_seconds = request_seconds
 
-    def prepare(self, request: Request, caller: Caller, *, reading: bool = False) -> Prepared:
-        """Admit a request; `RequestRefused` says why not. `reading`: only queries are allowed."""
+    def prepare(
+        self, request: Request, caller: Caller, *, allowed: Collection[OperationType] = tuple(OperationType)
+    ) -> Prepared:
+        """Admit a request; `RequestRefused` says why not. `allowed`: the kinds that may come this way."""
         try:
             document = self._document(request)
             operation = document.operation(request.operation_name)
-            if reading and operation.operation is OperationType.MUTATION:
-                raise MutationByGet
+            if operation.operation not in allowed:
+                is_mutation = operation.operation is OperationType.MUTATION
+                raise MutationByGet if is_mutation else SubscriptionByHttp
             self.spend(caller, document.cost(operation, request.variables))
         except DocumentRejected as rejected:
             raise RequestRefused(rejected.answer, code=str(rejected)) from None
@@ -197,12 +200,13 @@ class Engine:
         kind = prepared.operation.operation.value
         started = time.monotonic()
         deadline.set(started + self._request_seconds)
-        outcome = "failed"
+        code = "INTERNAL"
         try:
             async with asyncio.timeout(self._request_seconds):
                 answer: bytes = await work
-            outcome = "answered"
+            code = "OK"
         except TimeoutError:
+            code = DeadlineExceeded.reason
             return orjson.dumps({"data": None, **errors.refusal(DeadlineExceeded())})
         except Exception:
             _log.exception("operation_failed", kind=kind)
@@ -210,7 +214,7 @@ class Engine:
         else:
             return answer
         finally:
-            _operations.labels(kind, outcome).inc()
+            _operations.labels(kind, code).inc()
             _seconds.labels(kind).observe(time.monotonic() - started)
 
 

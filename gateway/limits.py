@@ -7,6 +7,7 @@ Cost counts what answering takes: 1 for a field, 10 more for one that may call a
 the lengths of the lists around it: `first` or `last` where given, else their defaults, else 10.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -43,6 +44,9 @@ MAX_ALIASES = 60
 MAX_ROOT_FIELDS = 20
 MAX_DIRECTIVES = 60
 MAX_OPERATIONS = 20
+MAX_FRAGMENTS = 100
+MAX_REPEATS = 30
+"""How often one name may stand in a selection: validation compares every pair of them."""
 MAX_COST = 30_000
 
 FIELD_COST = 1
@@ -78,6 +82,8 @@ def check_structure(document: DocumentNode) -> None:
     if len(operations) > MAX_OPERATIONS:
         raise QueryTooComplex(measure="operations", found=len(operations), at_most=MAX_OPERATIONS)
     meter = _Meter(document)
+    if len(meter.fragments) > MAX_FRAGMENTS:
+        raise QueryTooComplex(measure="fragments", found=len(meter.fragments), at_most=MAX_FRAGMENTS)
     for name in meter.fragments:
         _check(meter.fragment(name))
     for operation in operations:
@@ -105,6 +111,7 @@ class _Meter:
         self._open: set[str] = set()
 
     def selection(self, selection: SelectionSetNode | None) -> Measures:
+        self._check_repeats(selection)
         total = Measures()
         for node in selection.selections if selection else ():
             total = total.beside(Measures(directives=len(node.directives or ())))
@@ -129,6 +136,25 @@ class _Meter:
         measured = self._known[name] = self.selection(self.fragments[name].selection_set)
         self._open.discard(name)
         return measured
+
+    def _check_repeats(self, selection: SelectionSetNode | None) -> None:
+        names: Counter[str] = Counter()
+        waiting, spread = [selection], set()
+        while waiting:
+            current = waiting.pop()
+            for node in current.selections if current else ():
+                if isinstance(node, FieldNode):
+                    names[(node.alias or node.name).value] += 1
+                elif isinstance(node, InlineFragmentNode):
+                    waiting.append(node.selection_set)
+                elif isinstance(node, FragmentSpreadNode):
+                    fragment = self.fragments.get(node.name.value)
+                    if fragment is not None and node.name.value not in spread:
+                        spread.add(node.name.value)
+                        waiting.append(fragment.selection_set)
+        most = max(names.values(), default=0)
+        if most > MAX_REPEATS:
+            raise QueryTooComplex(measure="repeats of one field", found=most, at_most=MAX_REPEATS)
 
 
 def size_variables(document: DocumentNode) -> tuple[str, ...]:

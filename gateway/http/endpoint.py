@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from graphql import OperationType
 
 from gateway import errors
 from gateway.engine import Caller, Engine, Request, RequestRefused
@@ -23,6 +24,8 @@ MAX_BODY_BYTES = 64 * 1024
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 METHODS = "GET, POST, OPTIONS"
+READS = (OperationType.QUERY,)
+READS_AND_WRITES = (OperationType.QUERY, OperationType.MUTATION)
 
 
 class BodyInvalid(InvalidArgument):
@@ -76,7 +79,7 @@ class Endpoint:
         reading = request.method == "GET"
         set_viewer(caller.viewer)
         try:
-            prepared = self._engine.prepare(asked, caller, reading=reading)
+            prepared = self._engine.prepare(asked, caller, allowed=READS if reading else READS_AND_WRITES)
         except RequestRefused as refused:
             if refused.by_method:
                 return _json(405, accepted, refused.answer, Allow="POST")

@@ -26,7 +26,7 @@ from graphql import OperationType
 from prometheus_client import Gauge
 
 from gateway import errors
-from gateway.engine import Caller, Engine, RequestRefused
+from gateway.engine import Caller, Engine, Request, RequestRefused
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import BodyInvalid, request_of
 from gateway.http.origins import Origins
@@ -189,9 +189,11 @@ class Socket:
         if len(self._operations) >= MAX_OPERATIONS:
             refused = errors.refusal(TooManyOperations(max_operations=MAX_OPERATIONS))
             return await self._send({"type": "error", "id": key, "payload": refused["errors"]})
-        if not isinstance(payload.get("query"), (str, type(None))):
-            return await self._close(4400, "the query must be a string")
-        task = asyncio.create_task(self._operate(key, payload))
+        try:
+            request = request_of(payload)
+        except BodyInvalid as error:
+            return await self._close(4400, error.message)
+        task = asyncio.create_task(self._operate(key, request))
         self._operations[key] = task
         task.add_done_callback(lambda _: self._forget(key, task))
         return True
@@ -203,19 +205,17 @@ class Socket:
             task.cancel()
         return True
 
-    async def _operate(self, key: str, payload: dict[str, Any]) -> None:
+    async def _operate(self, key: str, request: Request) -> None:
         head = b'{"type":"next","id":' + orjson.dumps(key) + b',"payload":'
         telemetry.request_id.set(telemetry.new_request_id())
         try:
-            prepared = self._engine.prepare(request_of(payload), self._caller)
+            prepared = self._engine.prepare(request, self._caller)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
                 await self._stream(head, self._engine.subscribe(prepared))
             else:
                 await self._write(head + await self._engine.answer(prepared) + b"}")
         except RequestRefused as refused:
             await self._send({"type": "error", "id": key, "payload": refused.answer["errors"]})
-        except BodyInvalid as error:
-            await self._close(4400, error.message)
         except SlowReader:
             await self._close(1013, "reading too slowly; resume with the last cursor")
         except Unauthenticated as error:

@@ -98,7 +98,6 @@ DEFAULTS = {
     "trusted_proxies": 0,
     "trusted_documents": None,
     "only_trusted": "off",
-    "compiled_plans": "on",
 }
 
 

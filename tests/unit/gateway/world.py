@@ -205,6 +205,8 @@ class World:
 
     def _page(self, request: Any, ids: list[int], reply: Any) -> Any:
         size = request.page_size or 20
+        if request.page_token and not request.page_token.isdigit():
+            raise error(InvalidArgument, "PAGE_TOKEN_INVALID")
         start = int(request.page_token or 0)
         chosen = ids[start : start + size]
         reply.items.extend(self.item(post_id) for post_id in chosen)

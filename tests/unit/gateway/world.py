@@ -449,6 +449,8 @@ class World:
 
     def SendMessage(self, request: message_service_pb2.SendMessageRequest) -> Any:
         self._user(request.recipient_id)
+        if request.recipient_id == auth.viewer_id():
+            raise error(InvalidArgument, "CANNOT_MESSAGE_YOURSELF")
         if not request.content:
             raise error(InvalidArgument, "MESSAGE_EMPTY")
         message = self.say(auth.viewer_id(), request.recipient_id, request.content, request.client_message_id)

@@ -34,7 +34,7 @@ test: env ## run all tests on the embedded stack (ARGS="tests/unit -k name" for 
 
 check: lint types proto lock-check ## everything but the tests that must hold before a merge
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -r mesh gateway feed_svc story_svc dm_svc media_svc devstack cli -c pyproject.toml
+	$(BIN)/bandit -q -ll -r mesh gateway feed_svc story_svc dm_svc media_svc devstack cli -c pyproject.toml
 
 lint: env ## check format and style
 	$(BIN)/ruff format --check .

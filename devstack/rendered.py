@@ -40,7 +40,8 @@ def _postgres_databases() -> str:
 
 
 def _nats_conf() -> str:
-    return f"# {NOTICE}\nserver_name: $NATS_NAME\nhttp: 8222\n{nats_conf(store='/data')}" + (
+    return (
+        f"# {NOTICE}\nserver_name: $NATS_NAME\nhttp: 8222\n{nats_conf(store='/data')}"
         "authorization { user: $NATS_USER, password: $NATS_PASSWORD }\n"
     )
 

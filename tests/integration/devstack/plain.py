@@ -13,7 +13,8 @@ SETPRIV = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 def command_as_plain_user(*command: str) -> list[str]:
     """The command, run as nobody if we are root.
 
-    Where nobody can't read the environment (below a 0700 home), it gets the right to read, but not to write, everything.
+    Where nobody can't read the environment (below a 0700 home), it gets the right to read, but not to write,
+    everything.
     """
     if os.geteuid() != 0:
         return list(command)

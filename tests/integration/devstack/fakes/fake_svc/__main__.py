@@ -1,7 +1,7 @@
 """`python -m fake_svc serve|work|migrate`.
 
-FAKE_CRASH=role crashes that role at its start, FAKE_REFUSE=role exits 2 as for wrong settings. Standard library only, so
-that it starts at once.
+FAKE_CRASH=role crashes that role at its start, FAKE_REFUSE=role exits 2 as for wrong settings. Standard library
+only, so that it starts at once.
 """
 
 import json

@@ -125,7 +125,7 @@ async def _compare(check: Check, stack: Stack, medias: list[media_pb2.Media]) ->
         if medias and not await is_whole(objects, medias[0]):
             await asyncio.sleep(20)
         for media in medias:
-            if not await is_whole(objects, media):
+            if not await is_whole(objects, media, patience_seconds=2.0):
                 lost.append(media.upload_id)
     check.say(f"{len(medias) - len(lost)} of {len(medias)} photos are there, with equal SHA-256")
     return [media.upload_id for media in medias], lost

@@ -62,7 +62,6 @@ class Document:
     text: str
     tree: DocumentNode
     schema: GraphQLSchema
-    trusted: bool
     sizes: tuple[str, ...]
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
@@ -125,7 +124,7 @@ class Documents:
         self._recent: OrderedDict[str, Found] = OrderedDict()
         self._characters = 0
         self._persisted: OrderedDict[str, str] = OrderedDict()
-        self._trusted = {hash_of(text): self._checked(text, trusted=True) for text in trusted}
+        self._trusted = {hash_of(text): self._checked(text) for text in trusted}
 
     def by_text(self, text: str) -> Document:
         """Return a document; `DocumentRejected` or `QueryTooComplex` when it can't be executed."""
@@ -161,12 +160,12 @@ class Documents:
 
     def _attempt(self, text: str) -> Found:
         try:
-            return self._checked(text, trusted=False)
+            return self._checked(text)
         except (DocumentRejected, HeliographError) as failure:
             # Kept and raised again: it must not hold on to the frames of this request.
             return failure.with_traceback(None)
 
-    def _checked(self, text: str, *, trusted: bool) -> Document:
+    def _checked(self, text: str) -> Document:
         try:
             tree = parse(text, max_tokens=limits.MAX_TOKENS)
             limits.check_structure(tree)
@@ -178,7 +177,7 @@ class Documents:
             raise QueryTooComplex(measure="depth", at_most=limits.MAX_DEPTH) from None
         if failures := validate(self._schema, tree, self._rules, max_errors=MAX_ERRORS):
             raise DocumentRejected(failures, code=errors.VALIDATION_FAILED)
-        return Document(text, tree, self._schema, trusted, limits.size_variables(tree))
+        return Document(text, tree, self._schema, limits.size_variables(tree))
 
     def _remember(self, text: str, found: Found) -> None:
         self._recent[text] = found

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from devstack.credentials import write_secret
 from devstack.folder import StateFolder, default_folder, is_running
 from devstack.state import State
 from devstack.trouble import ConfigurationTrouble, Trouble
@@ -41,6 +42,8 @@ def main(arguments: list[str]) -> int:
                 return _kill(folder, options.name, options.signal)
             case "clean":
                 return _clean(folder)
+            case "secrets":
+                return _secrets(Path(options.target))
             case _:
                 return _render()
     except Trouble as trouble:
@@ -58,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         ("down", "stop what runs on the folder"),
         ("kill", "send a signal to a process by its name; one that ends is started again"),
         ("clean", "stop what runs on the folder and delete its data"),
+        ("secrets", "make certificates, keys and passwords for compose.yaml; those that exist are kept"),
         ("render", "write the configuration files under deploy/ from devstack/settings.py"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -71,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--logs", choices=("services", "all", "none"), default="services", help="whose logs to show"
             )
+        if name == "secrets":
+            command.add_argument("target", nargs="?", default="deploy/secrets", help="folder (default: deploy/secrets)")
         if name == "kill":
             command.add_argument("name", help="process, as `status` lists it: dm_svc.work")
             command.add_argument("signal", nargs="?", default="KILL", help="KILL (default), STOP, CONT, TERM, ...")
@@ -216,6 +222,26 @@ def _clean(folder: StateFolder) -> int:
                 f"{path} can't be deleted by this account ({error.filename}): run the same command as its owner"
             ) from error
         print(f"Deleted {path}")
+    return 0
+
+
+def _secrets(target: Path) -> int:
+    from devstack.certificates import Authority
+    from devstack.keys import TokenKey
+    from devstack.rendered import compose_passwords
+    from devstack.services import TABLE
+
+    for folder in (target / "tls", target / "jwt"):
+        folder.mkdir(parents=True, exist_ok=True)
+    authority = Authority(target / "tls")
+    for name in (*TABLE, "cli"):
+        authority.issue(name)
+    TokenKey(target / "jwt")
+    passwords = target / ".env"
+    if not passwords.exists():
+        write_secret(passwords, compose_passwords())
+    print(f"Certificates, keys and passwords stand in {target}. Start with:")
+    print(f"    docker compose --env-file {passwords} up --build")
     return 0
 
 

@@ -10,14 +10,13 @@ import json
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mesh.config import TokenConfig
-from mesh.errors import Unauthenticated
+from mesh.errors import RefusedToServe, Unauthenticated
 
 ALGORITHM = "EdDSA"
 CACHED_TOKENS = 20_000
@@ -72,13 +71,13 @@ class TokenVerifier:
 
     @classmethod
     def from_config(cls, config: TokenConfig) -> "TokenVerifier":
-        """Read the JWKS file; keys without `kid` or of another kind than Ed25519 are refused with `ValueError`."""
-        key_set = json.loads(Path(config.keys).read_text(encoding="utf-8"))
-        keys = {}
-        for one in key_set["keys"]:
-            if one.get("kty") != "OKP" or one.get("crv") != "Ed25519" or not one.get("kid"):
-                raise ValueError(f"{config.keys} holds a key that is not Ed25519 with a kid")
-            keys[one["kid"]] = jwt.PyJWK(one, algorithm=ALGORITHM)
+        """Read the JWKS file; `RefusedToServe` unless it holds Ed25519 public keys, at least one, each with a `kid`."""
+        try:
+            keys = dict(_public_key(one) for one in json.loads(config.keys.read_text(encoding="utf-8"))["keys"])
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
+            raise RefusedToServe(f"{config.keys} (HELIOGRAPH_JWT_KEYS) can't be used: {error}") from error
+        if not keys:
+            raise RefusedToServe(f"{config.keys} (HELIOGRAPH_JWT_KEYS) holds no key: nobody could sign in")
         return cls(keys, config.audience)
 
     def verify(self, authorization: str | None) -> Viewer:
@@ -111,9 +110,17 @@ class TokenVerifier:
             user_id = int(claims["sub"])
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated from error
-        if user_id <= 0:
+        if not 0 < user_id < 1 << 63:
             raise Unauthenticated
         return Viewer(user_id, int(claims["exp"]), token)
+
+
+def _public_key(one: dict[str, str]) -> tuple[str, jwt.PyJWK]:
+    if one.get("kty") != "OKP" or one.get("crv") != "Ed25519" or not one.get("kid"):
+        raise ValueError("it holds a key that is not Ed25519 with a kid")
+    if "d" in one:
+        raise ValueError("it holds a private key; only public ones belong there")
+    return one["kid"], jwt.PyJWK(one, algorithm=ALGORITHM)
 
 
 def key_id_of(key: Ed25519PrivateKey) -> str:

@@ -40,7 +40,8 @@ def setting(name: str, parser: Parser[T], *, default: T | None = None, optional:
     Without a default the variable is required, unless `optional`: then the field is `None` when it is absent.
     """
     required = default is None and not optional
-    return dataclasses.field(metadata={"env": name, "parser": parser, "default": default, "required": required})
+    declared = {"env": name, "parser": parser, "default": default, "required": required}
+    return dataclasses.field(metadata=declared, repr=False)  # it may be a secret
 
 
 def load(shape: type[T], environment: Mapping[str, str]) -> T:

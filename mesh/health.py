@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from mesh.errors import RefusedToServe
 from mesh.telemetry import registry
 
 CHECK_SECONDS = 2.0
@@ -73,14 +74,20 @@ def add_routes(app: web.Application, health: Health) -> None:
 
 @asynccontextmanager
 async def serve(health: Health, listen: str) -> AsyncIterator[None]:
-    """Serve the three pages on `host:port` until the end of the context."""
+    """Serve the three pages on `host:port` until the end of the context; `RefusedToServe` when the port is taken."""
     app = web.Application()
     add_routes(app, health)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     host, _, port = listen.rpartition(":")
-    await web.TCPSite(runner, host, int(port)).start()
     try:
+        try:
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            raise RefusedToServe(
+                f"can't listen on {listen}: another process does, or it is no address of this machine; "
+                "set HELIOGRAPH_METRICS_LISTEN to a free one"
+            ) from error
         yield
     finally:
         await runner.cleanup()

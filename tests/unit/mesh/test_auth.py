@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mesh import auth
 from mesh.auth import TokenVerifier, Viewer, key_id_of, mint, set_viewer, viewer, viewer_id
 from mesh.config import TokenConfig
-from mesh.errors import Unauthenticated
+from mesh.errors import RefusedToServe, Unauthenticated
 
 KEY = Ed25519PrivateKey.generate()
 OTHER_KEY = Ed25519PrivateKey.generate()
@@ -129,7 +129,7 @@ def test_memory_of_tokens_is_bounded(verifier: TokenVerifier, monkeypatch: pytes
 def test_a_key_file_with_another_kind_of_key_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [jwk(KEY, **change)]}))
-    with pytest.raises(ValueError, match="not Ed25519 with a kid"):
+    with pytest.raises(RefusedToServe, match="not Ed25519 with a kid"):
         TokenVerifier.from_config(TokenConfig(file, AUDIENCE))
 
 

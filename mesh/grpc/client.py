@@ -5,6 +5,7 @@ left of the deadline, and retries calls whose method says in its proto that they
 Balancing is round-robin over all addresses of the name.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +22,7 @@ from mesh import auth, telemetry
 from mesh.errors import DeadlineExceeded
 from mesh.grpc.calls import deadline
 from mesh.grpc.status import error_of
-from mesh.grpc.tls import Credentials
+from mesh.grpc.tls import KEEPALIVE, Credentials
 
 DEFAULT_SECONDS = 2.0
 """How long a call may take when nobody upstream set a shorter deadline."""
@@ -58,12 +59,12 @@ async def connect(
             ("grpc.service_config", json.dumps(service_config(services))),
             ("grpc.enable_retries", 1),
             ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
+            *KEEPALIVE,
             # A server that was away must be found again soon: the default backs off to two minutes.
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
+            # How long one attempt to connect may take, in spite of its name; a TLS handshake needs CPU on both sides.
+            ("grpc.min_reconnect_backoff_ms", 2_000),
         ],
         interceptors=[_CallCarrier(default_seconds)],
     )
@@ -121,19 +122,25 @@ class _CallCarrier(grpc.aio.UnaryUnaryClientInterceptor):
         name = method.decode() if isinstance(method, bytes) else method
         started = time.monotonic()
         outcome = "OK"
-        details = ClientCallDetails(
-            method,
-            _seconds_left(client_call_details.timeout or self._default_seconds),
-            _travelling(client_call_details.metadata),
-            client_call_details.credentials,
-            client_call_details.wait_for_ready,
-        )
         try:
+            details = ClientCallDetails(
+                method,
+                _seconds_left(client_call_details.timeout or self._default_seconds),
+                _travelling(client_call_details.metadata),
+                client_call_details.credentials,
+                client_call_details.wait_for_ready,
+            )
             call = await continuation(details, request)
             await call
         except AioRpcError as failure:
             outcome = failure.code().name
             raise error_of(failure) from failure
+        except DeadlineExceeded:  # no time was left to call at all
+            outcome = "DEADLINE_EXCEEDED"
+            raise
+        except asyncio.CancelledError:
+            outcome = "CANCELLED"
+            raise
         else:
             return call
         finally:

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from mesh.auth import TokenVerifier
 from mesh.errors import RefusedToServe
 from mesh.grpc.calls import Callers, CallGuard
-from mesh.grpc.tls import Credentials
+from mesh.grpc.tls import KEEPALIVE, Credentials
 from mesh.health import Health
 
 MAX_IN_FLIGHT = 512
@@ -74,9 +74,7 @@ async def serve(
             # Otherwise two processes on one port would share it in silence.
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            *KEEPALIVE,
             ("grpc.max_concurrent_streams", 2 * max_in_flight),
         ],
     )
@@ -89,7 +87,10 @@ async def serve(
     try:
         port = server.add_secure_port(listen, credentials.server())
     except RuntimeError as error:
-        raise RefusedToServe(f"{listen} is in use by another process; set HELIOGRAPH_LISTEN to a free one") from error
+        raise RefusedToServe(
+            f"can't listen on {listen}: another process does, or it is no address of this machine; "
+            "set HELIOGRAPH_LISTEN to a free one"
+        ) from error
     await server.start()
     try:
         yield Server(server, health, grpc_health, port)

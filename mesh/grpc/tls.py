@@ -1,4 +1,6 @@
-"""Credentials of both sides of a hop: every process has one certificate, and its name is who it is."""
+"""What both sides of a hop share: credentials (every process has one certificate, and its name is who it is), and signs
+of life.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +8,15 @@ from typing import Any
 import grpc
 
 from mesh.config import TlsConfig
+
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+"""Options of both sides: a peer that hangs or has vanished is left after 13 s, also when no call is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ class Process:
         self._loops: dict[asyncio.Task[None], str] = {}
         self._stopping = asyncio.Event()
         self._signals = 0
-        self._hung: asyncio.TimerHandle | None = None
         self.status = 0
 
     async def enter(self, context: AbstractAsyncContextManager[T]) -> T:
@@ -78,7 +77,12 @@ class Process:
         await self._stopping.wait()
 
     async def shut_down(self) -> None:
-        """Drain, newest step first, then end the loops; from then on the process ends within `CLOSE_SECONDS`."""
+        """Finish what is in flight, then end the loops."""
+        await self.finish()
+        await self.end_loops()
+
+    async def finish(self) -> None:
+        """Run the drain steps, newest first; one that fails does not keep the others from theirs."""
         self._stopping.set()
         for step in reversed(self._drains):
             try:
@@ -86,15 +90,17 @@ class Process:
             except Exception:  # the others must still finish what they have in flight
                 _log.exception("drain_failed")
                 self.status = FAILED
-        self._hung = asyncio.get_running_loop().call_later(CLOSE_SECONDS, _leave_behind)
-        for task in self._loops:
-            task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
 
-    def closed(self) -> None:
-        """Say that every context was left."""
-        if self._hung is not None:
-            self._hung.cancel()
+    async def end_loops(self) -> None:
+        """Cancel the loops and wait for their end.
+
+        Again each second: a library may take a cancellation that comes while it gives up a wait for its own timeout.
+        """
+        running = {task for task in self._loops if not task.done()}
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=1.0)
 
     def _on_loop_end(self, task: asyncio.Task[None]) -> None:
         if self._stopping.is_set():
@@ -111,9 +117,13 @@ def _leave_behind() -> None:
 
 
 async def run(start: Callable[[Process], Awaitable[None]]) -> int:
-    """Start, wait for a signal or a dead loop, stop; return the exit status."""
+    """Start, wait for a signal or a dead loop, stop; return the exit status.
+
+    Once calls in flight are finished, the process ends within `CLOSE_SECONDS`, whatever hangs.
+    """
     stack = AsyncExitStack()
     process = Process(stack)
+    hung: asyncio.TimerHandle | None = None
     events = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         events.add_signal_handler(number, process.stop)
@@ -126,12 +136,15 @@ async def run(start: Callable[[Process], Awaitable[None]]) -> int:
             else:
                 await process.wait()
                 _log.info("stopping")
-            await process.shut_down()
+            await process.finish()
+            hung = events.call_later(CLOSE_SECONDS, _leave_behind)
+            await process.end_loops()
     except Exception:  # raised by a context that was left; the others were left too
         _log.exception("stop_failed")
         process.status = process.status or FAILED
     finally:
-        process.closed()
+        if hung is not None:
+            hung.cancel()
     return process.status
 
 

@@ -1,6 +1,5 @@
 """A running dm_svc on real servers; feed_svc and media_svc are stood in for by what the tests say."""
 
-import asyncio
 import itertools
 import secrets
 import uuid
@@ -314,14 +313,8 @@ async def running_app(
     process = Process(inner)
 
     async def stop() -> None:
-        # Not process.shut_down: that ends a process, here the tests, which does not close in time.
         has_failed = process.status != 0
-        process._stopping.set()
-        for step in reversed(process._drains):
-            await step()
-        for task in process._loops:
-            task.cancel()
-        await asyncio.gather(*process._loops, return_exceptions=True)
+        await process.shut_down()
         await inner.aclose()
         assert not has_failed, "a loop of dm_svc died; its log says why"
 

@@ -52,10 +52,10 @@ class Credentials:
         return base64.urlsafe_b64encode(digest).decode().rstrip("=").replace("-", "a").replace("_", "b")
 
 
-def write_secret(file: Path, content: str | bytes) -> None:
+def write_secret(file: Path, content: str | bytes, *, is_durable: bool = True) -> None:
     """Write a file that only its owner may read, in one step: readers see the old or the new one, never a part.
 
-    It is on disk when this returns: data outlives a power cut, so the secrets that open it must too.
+    If `is_durable`, it is on disk when this returns: data outlives a power cut, so the secrets that open it must too.
     """
     fresh = file.with_name(file.name + ".new")
     fresh.unlink(missing_ok=True)
@@ -63,9 +63,11 @@ def write_secret(file: Path, content: str | bytes) -> None:
     with open(descriptor, "wb") as output:
         output.write(content.encode() if isinstance(content, str) else content)
         output.flush()
-        os.fsync(output.fileno())
+        if is_durable:
+            os.fsync(output.fileno())
     fresh.replace(file)
-    sync_folder(file.parent)
+    if is_durable:
+        sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -91,6 +91,9 @@ S3_FLAGS: Final[Mapping[str, str]] = {
     "s3.allowedOrigins": "*",
     "s3.autoCreateBucket": "false",
     "volume.preStopSeconds": "0",
+    # Else its volume server may ask the master a moment before that has found itself the leader again, and wait 5 s
+    # (4 of 26 starts; none of 26 with this). The master learns everything from the volumes.
+    "master.resumeState": "false",
 }
 
 S3_MEMORY_LIMIT: Final = "256MiB"

@@ -10,6 +10,7 @@ thread that entered the block.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -25,6 +26,7 @@ from devstack.credentials import Credentials
 from devstack.faults import TcpProxy
 from devstack.folder import FolderLock, StateFolder, default_folder
 from devstack.keys import TokenKey
+from devstack.migrations import migrate
 from devstack.ports import HOST, PortBlock
 from devstack.servers import S3, Nats, Postgres, Redis, Server
 from devstack.services import Instance, Service
@@ -189,11 +191,8 @@ class Stack:
         self._undo.push_async_callback(self._supervisor.stop)
         self._save()
         await self._start_servers()
-        await all_of(
-            table.migrate(service, self._state.environment(f"{service.name}.{service.roles[0]}"), self.folder)
-            for service in self._services
-            if service.migrates
-        )
+        postgres = self.postgres if "postgres" in self._servers else None
+        await migrate(self._services, self._state, self.folder, postgres)
         await self._supervisor.start(
             table.spec(instance, self._state.environment(instance.name), self.folder) for instance in instances
         )
@@ -279,7 +278,9 @@ class Stack:
 
     def _save(self) -> None:
         self._save_handle = None
-        self.state.save(self.folder)
+        # A full disk or a deleted folder is no reason to stop supervising.
+        with contextlib.suppress(OSError):
+            self.state.save(self.folder)
 
     async def _forget_processes(self) -> None:
         if self._save_handle is not None:

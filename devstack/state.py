@@ -38,7 +38,7 @@ class State:
 
     def save(self, folder: StateFolder) -> None:
         """Write it in one step; only this account may read it."""
-        write_secret(folder.state_file, json.dumps(dataclasses.asdict(self), indent=2))
+        write_secret(folder.state_file, json.dumps(dataclasses.asdict(self), indent=2), is_durable=False)
 
     @classmethod
     def load(cls, folder: StateFolder) -> Self:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -15,11 +16,13 @@ from redis.asyncio import Redis
 
 from devstack.folder import FolderLock, StateFolder
 from devstack.ports import HOST, PortBlock, is_free
+from devstack.services import Service
 from devstack.settings import PRIVATE_BUCKET
 from devstack.stack import Stack
 from devstack.state import State
 from devstack.trouble import ConfigurationTrouble
 from tests.fixtures.stack import state_folder
+from tests.integration.devstack.fakes import FAKE
 from tests.integration.devstack.plain import outcome_as_plain_user
 
 
@@ -169,6 +172,18 @@ def test_ports_of_a_block_are_distinct_free_and_below_the_ephemeral_ones():
     assert len(set(ports)) == 20
     assert all(12_700 < port < 22_700 and is_free(port) and is_free(port + 10_000) for port in ports)
     block.close()
+
+
+async def test_a_database_is_migrated_again_only_when_something_has_changed(tmp_path):
+    shutil.copytree(FAKE.folder / FAKE.name, tmp_path / FAKE.name)
+    service = Service(FAKE.name, folder=tmp_path)
+    with state_folder() as folder:
+        log = folder / "logs" / "fake_svc.migrate.log"
+        for is_changed in (True, False, True):
+            if is_changed:
+                (tmp_path / FAKE.name / "0001_initial.sql").write_text(f"-- {secrets.token_hex()}")
+            async with Stack(folder, services=[service], servers=["postgres"]):
+                assert log.exists() is is_changed
 
 
 async def _write(stack):

@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 
+from mesh.cancellation import raise_if_cancelled
 from mesh.errors import RefusedToServe, Unavailable
 from mesh.telemetry import get_logger
 
@@ -472,7 +473,7 @@ _OUR_FAULT = (nats.js.errors.BadRequestError, nats.errors.MaxPayloadError, nats.
 
 
 class _translated:  # noqa: N801 - reads as a verb phrase
-    """Turn what nats-py raises when NATS is away into `MessagingUnavailable`."""
+    """Turn what nats-py raises when NATS is away into `MessagingUnavailable`, and lose no cancellation."""
 
     def __enter__(self) -> None:
         return None
@@ -480,3 +481,5 @@ class _translated:  # noqa: N801 - reads as a verb phrase
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(error, _OUR_FAULT):
             raise MessagingUnavailable from error
+        if error is None:
+            raise_if_cancelled()

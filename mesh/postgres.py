@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from mesh.cancellation import raise_if_cancelled
 from mesh.config import PostgresConfig
 from mesh.errors import RefusedToServe, Unavailable
 
@@ -192,3 +193,4 @@ async def _translated() -> AsyncIterator[None]:
         PoolTimeout,
     ) as error:
         raise PostgresUnavailable from error
+    raise_if_cancelled()

@@ -150,9 +150,11 @@ class World:
         self._workers = [asyncio.create_task(loop()) for loop in loops]
 
     async def kill_workers(self) -> None:
-        for task in self._workers:
-            task.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        running = set(self._workers)
+        while running:  # as lifecycle.Process does: a library may take a cancellation
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=1.0)
         self._workers = []
 
     async def caught_up(self, *, within: float = 30.0) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -198,12 +199,15 @@ def _programs(account: Account | None) -> Path:
     stamp = hashlib.sha256(f"{installed}{(programs / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:16]
     copy = SHARED / f"postgres-{stamp}"
     if not copy.exists():
-        fresh = copy.with_name(copy.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
+        SHARED.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=SHARED))
         shutil.copytree(installed / "pginstall", fresh / installed.name / "pginstall", symlinks=True)
         libraries = installed.with_name(installed.name + ".libs")
         shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
         for folder in (SHARED, fresh):
             folder.chmod(0o755)
-        fresh.rename(copy)
+        try:
+            fresh.rename(copy)
+        except OSError:  # another stack was quicker
+            shutil.rmtree(fresh)
     return copy / installed.name / "pginstall" / "bin"

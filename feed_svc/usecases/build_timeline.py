@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge
 from feed_svc.cache import Timelines
 from feed_svc.domain import FIRST_POSITION, UserId
 from feed_svc.store import Store
+from mesh.cancellation import raise_if_cancelled
 from mesh.clock import Clock
 from mesh.errors import HeliographError
 from mesh.redis import TROUBLE
@@ -87,6 +88,7 @@ class Builders:
 
     async def _work(self) -> None:
         while True:
+            raise_if_cancelled()
             viewer = await self._line.get()
             try:
                 await self._build(viewer)

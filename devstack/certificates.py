@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -57,7 +58,7 @@ class Authority:
     def _issued(self, file: Path) -> bool:
         try:
             x509.load_pem_x509_certificate(file.read_bytes()).verify_directly_issued_by(self._certificate)
-        except Exception:
+        except (InvalidSignature, ValueError, TypeError):
             return False
         return True
 

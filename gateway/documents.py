@@ -16,7 +16,6 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     parse,
@@ -167,10 +166,9 @@ class Documents:
 
     def _checked(self, text: str) -> Document:
         try:
+            limits.check_length(text)
             tree = parse(text, max_tokens=limits.MAX_TOKENS)
             limits.check_structure(tree)
-        except GraphQLSyntaxError as failure:
-            raise DocumentRejected([failure], code=errors.PARSE_FAILED) from None
         except GraphQLError as failure:
             raise DocumentRejected([failure], code=errors.PARSE_FAILED) from None
         except RecursionError:

@@ -13,6 +13,7 @@ from gateway.config import ON, Config
 from gateway.context import Services
 from gateway.documents import Documents, read_registry
 from gateway.engine import Engine
+from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import MAX_BODY_BYTES, Endpoint
 from gateway.http.origins import Origins
@@ -48,6 +49,7 @@ async def start(process: Process, config: Config) -> None:
     hub = Hub(clients)
     gateway = Gateway(config, clients, hub)
     process.loop("live_events", lambda: _hear(config.nats_url, hub))
+    process.loop("admission", gateway.admission.watch)
     process.loop("inbox_sweep", every(SWEEP_SECONDS, "inbox_sweep", hub.sweep))
     await process.enter(health.serve(gateway.health, config.process.metrics_listen))
     await process.enter(gateway.serve(config.process.listen))
@@ -76,8 +78,9 @@ class Gateway:
         )
         callers = CallerReader(TokenVerifier.from_config(config.tokens), trusted_proxies=config.trusted_proxies)
         origins = Origins(config.allowed_origins)
-        self._endpoint = Endpoint(engine, callers, origins)
-        self._sockets = Sockets(engine, callers, origins)
+        self.admission = Admission()
+        self._endpoint = Endpoint(engine, callers, origins, self.admission)
+        self._sockets = Sockets(engine, callers, origins, self.admission)
         self._drain_seconds = config.process.drain_seconds
         self.health = Health()
         self.health.depends_on("services", lambda: _any_answers(clients))

@@ -14,11 +14,12 @@ from graphql import OperationType
 
 from gateway import errors
 from gateway.engine import Caller, Engine, Request, RequestRefused
+from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.origins import Origins
 from mesh import telemetry
 from mesh.auth import set_viewer
-from mesh.errors import InvalidArgument, ResourceExhausted, Unauthenticated
+from mesh.errors import InvalidArgument, Overloaded, ResourceExhausted, Unauthenticated
 
 MAX_BODY_BYTES = 64 * 1024
 JSON = "application/json"
@@ -38,8 +39,9 @@ class BodyInvalid(InvalidArgument):
 class Endpoint:
     """Answers /graphql over HTTP."""
 
-    def __init__(self, engine: Engine, callers: CallerReader, origins: Origins) -> None:
+    def __init__(self, engine: Engine, callers: CallerReader, origins: Origins, admission: Admission) -> None:
         self._engine = engine
+        self._admission = admission
         self._callers = callers
         self._origins = origins
 
@@ -62,6 +64,14 @@ class Endpoint:
             return _plain(406, f"one of {GRAPHQL_JSON} and {JSON} must be acceptable")
         if request.method not in ("GET", "POST"):
             return _plain(405, "use GET or POST", Allow=METHODS)
+        try:
+            with self._admission:
+                return await self._admitted(request, accepted)
+        except Overloaded as error:
+            retry = str(-(-int(error.metadata["retry_after_ms"]) // 1000))
+            return _json(503, accepted, errors.refusal(error), Retry_After=retry)
+
+    async def _admitted(self, request: web.Request, accepted: str) -> web.Response:
         try:
             caller = self._callers.read(request)
             asked = await _read_post(request) if request.method == "POST" else _read_get(request)

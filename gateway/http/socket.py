@@ -27,6 +27,7 @@ from prometheus_client import Gauge
 
 from gateway import errors
 from gateway.engine import Caller, Engine, Request, RequestRefused
+from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import BodyInvalid, request_of
 from gateway.http.origins import Origins
@@ -59,8 +60,9 @@ class TooManyOperations(ResourceExhausted):
 class Sockets:
     """The open sockets of this process."""
 
-    def __init__(self, engine: Engine, callers: CallerReader, origins: Origins) -> None:
+    def __init__(self, engine: Engine, callers: CallerReader, origins: Origins, admission: Admission) -> None:
         self._engine = engine
+        self._admission = admission
         self._callers = callers
         self._origins = origins
         self._open: set[Socket] = set()
@@ -81,7 +83,7 @@ class Sockets:
             compress=False,  # it costs 131 KB a socket
         )
         await channel.prepare(request)
-        socket = Socket(channel, request, self._engine, self._callers)
+        socket = Socket(channel, request, self._engine, self._callers, self._admission)
         self._open.add(socket)
         _open.inc()
         try:
@@ -103,10 +105,16 @@ class Socket:
     """One connection: its state, and its operations as tasks."""
 
     def __init__(
-        self, channel: web.WebSocketResponse, request: web.Request, engine: Engine, callers: CallerReader
+        self,
+        channel: web.WebSocketResponse,
+        request: web.Request,
+        engine: Engine,
+        callers: CallerReader,
+        admission: Admission,
     ) -> None:
         self._channel = channel
         self._request = request
+        self._admission = admission
         self._engine = engine
         self._callers = callers
         self._caller = Caller(None, callers.address(request))
@@ -209,6 +217,7 @@ class Socket:
         head = b'{"type":"next","id":' + orjson.dumps(key) + b',"payload":'
         telemetry.request_id.set(telemetry.new_request_id())
         try:
+            self._admission.check()
             prepared = self._engine.prepare(request, self._caller)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
                 await self._stream(head, self._engine.subscribe(prepared))

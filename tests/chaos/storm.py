@@ -26,7 +26,7 @@ class Storm:
     def __init__(
         self, check: Check, faults: Mapping[str, Fault], *, every_seconds: tuple[float, float], seed: int | None = None
     ) -> None:
-        """A pause of `every_seconds` (from, to) stands between two faults; each kind is equally likely."""
+        """A pause of `every_seconds` (from, to) stands between two faults; all kinds fire before one fires again."""
         self._check = check
         self._faults = faults
         self._every_seconds = every_seconds
@@ -48,12 +48,14 @@ class Storm:
             await self._task
 
     async def _blow(self) -> None:
+        deck: list[str] = []
         while True:
             pause = self._draw.uniform(*self._every_seconds)
             try:
                 await asyncio.wait_for(self._ending.wait(), pause)
             except TimeoutError:
-                name = self._draw.choice(sorted(self._faults))
+                deck = deck or self._draw.sample(sorted(self._faults), len(self._faults))
+                name = deck.pop()
                 self._check.fault(name)
                 await self._faults[name]()
             else:

@@ -49,7 +49,6 @@ async def start(process: Process, config: Config) -> None:
     hub = Hub(clients)
     gateway = Gateway(config, clients, hub)
     process.loop("live_events", lambda: _hear(config.nats_url, hub))
-    process.loop("admission", gateway.admission.watch)
     process.loop("inbox_sweep", every(SWEEP_SECONDS, "inbox_sweep", hub.sweep))
     await process.enter(health.serve(gateway.health, config.process.metrics_listen))
     await process.enter(gateway.serve(config.process.listen))
@@ -78,9 +77,9 @@ class Gateway:
         )
         callers = CallerReader(TokenVerifier.from_config(config.tokens), trusted_proxies=config.trusted_proxies)
         origins = Origins(config.allowed_origins)
-        self.admission = Admission()
-        self._endpoint = Endpoint(engine, callers, origins, self.admission)
-        self._sockets = Sockets(engine, callers, origins, self.admission)
+        admission = Admission()
+        self._endpoint = Endpoint(engine, callers, origins, admission)
+        self._sockets = Sockets(engine, callers, origins, admission)
         self._drain_seconds = config.process.drain_seconds
         self.health = Health()
         self.health.depends_on("services", lambda: _any_answers(clients))
@@ -101,7 +100,8 @@ class Gateway:
         )
         await runner.setup()
         host, _, port = listen.rpartition(":")
-        site = web.TCPSite(runner, host, int(port))
+        # With a short queue, a burst of new connections would wait a second for its second SYN.
+        site = web.TCPSite(runner, host, int(port), backlog=1_024)
         try:
             await site.start()
         except OSError as error:

@@ -15,6 +15,7 @@ status 3. What fails while stopping is logged, and the rest is stopped all the s
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -174,6 +175,7 @@ async def _start_unless_stopped(process: Process, start: Callable[[Process], Awa
     stopped.add_done_callback(interrupt)
     try:
         await start(process)
+        _spare_what_stays()
         _log.info("ready")
     except asyncio.CancelledError:
         if not stopped.done() or this is None or this.uncancel() > 0:
@@ -181,6 +183,15 @@ async def _start_unless_stopped(process: Process, start: Callable[[Process], Awa
     finally:
         is_starting = False
         stopped.cancel()
+
+
+def _spare_what_stays() -> None:
+    """Leave what a started process is made of (modules, schemas, pools) out of garbage collections.
+
+    It never becomes garbage, and to look through it held the gateway for 36 ms at every full collection.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def main(start: Callable[[Process], Awaitable[Any]]) -> int:

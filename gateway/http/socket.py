@@ -217,12 +217,13 @@ class Socket:
         head = b'{"type":"next","id":' + orjson.dumps(key) + b',"payload":'
         telemetry.request_id.set(telemetry.new_request_id())
         try:
-            self._admission.check()
             prepared = self._engine.prepare(request, self._caller)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
                 await self._stream(head, self._engine.subscribe(prepared))
             else:
-                await self._write(head + await self._engine.answer(prepared) + b"}")
+                with self._admission:
+                    answer = await self._engine.answer(prepared)
+                await self._write(head + answer + b"}")
         except RequestRefused as refused:
             await self._send({"type": "error", "id": key, "payload": refused.answer["errors"]})
         except SlowReader:

@@ -83,7 +83,7 @@ async def run(check: Check) -> None:
     seconds = QUICK_SECONDS if check.quick else FULL_SECONDS
     is_patient = check.sabotage != "no_second_try"
     rig = str(Path(__file__).parent / "rigs" / "soak_sabotage")
-    environment = {"SOAK_SABOTAGE": check.sabotage, "PYTHONPATH": _paths(rig)} if check.sabotage else {}
+    environment = {"SOAK_SABOTAGE": check.sabotage, "PYTHONPATH": paths(rig)} if check.sabotage else {}
     replicas = dict.fromkeys(ROLES, 2)
     async with check.stack(replicas=replicas, redis_failover=True, environment=environment) as stack:
         gateways = [stack.state.environment(name)["HELIOGRAPH_LISTEN"] for name in ("gateway.serve", "gateway.serve.2")]
@@ -134,7 +134,8 @@ def _faults(stack: Stack) -> dict[str, Fault]:
     }
 
 
-def _paths(first: str) -> str:
+def paths(first: str) -> str:
+    """Return a PYTHONPATH for the stack's processes that begins with a folder."""
     checkout = Path(__file__).parents[2]
     return ":".join([first, str(checkout), str(checkout / "gen")])
 
@@ -188,6 +189,11 @@ class Apps:
         for api in self._apis:
             await api.__aexit__(*error)
 
+    @property
+    def tokens(self) -> list[str]:
+        """Everybody's token."""
+        return [someone.at[0].token for someone in self._people]
+
     async def populate(self) -> None:
         """Make the people, let them follow each other, and post a first photo each."""
         heliograph = CommandLine({**inherited(), **self._stack.state.environment(CLI), **self._state()})
@@ -228,7 +234,9 @@ class Apps:
 
     async def _post(self, someone: Someone, *, as_story: bool = False) -> None:
         photo = Photograph("photo", jpeg(320, 240), "image/jpeg")
-        upload_id, upload = await send(someone.at[next(self._turn) % 2], photo, "STORY" if as_story else "POST")
+        upload_id, upload = await send(
+            someone.at[next(self._turn) % len(self._apis)], photo, "STORY" if as_story else "POST"
+        )
         if upload["status"] != "READY":
             raise ValueError(upload["status"])
         key = uuid.uuid4().hex
@@ -268,7 +276,7 @@ class Apps:
             for attempt in itertools.count(next(self._turn)):
                 try:
                     async with asyncio.timeout(ATTEMPT_SECONDS):
-                        return await someone.at[attempt % 2].ask(document, **variables)
+                        return await someone.at[attempt % len(self._apis)].ask(document, **variables)
                 except (aiohttp.ClientError, TimeoutError, TypeError, Refused) as error:
                     codes = error.codes if isinstance(error, Refused) else TRY_AGAIN
                     if not self._is_patient or not set(codes) & set(TRY_AGAIN):

@@ -51,7 +51,9 @@ def test_every_heliograph_command_that_a_document_names_exists(document: Path) -
 
 def test_every_decision_is_listed() -> None:
     listed = (ROOT / "docs" / "adr" / "README.md").read_text()
-    assert [page.name for page in sorted((ROOT / "docs" / "adr").glob("0*.md")) if f"]({page.name})" not in listed] == []
+    assert [
+        page.name for page in sorted((ROOT / "docs" / "adr").glob("0*.md")) if f"]({page.name})" not in listed
+    ] == []
 
 
 def test_every_test_that_guarantees_names_for_a_promise_bears_its_id() -> None:

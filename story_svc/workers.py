@@ -25,8 +25,8 @@ SWEEP_SECONDS = 1.0
 PURGE_SECONDS = 30.0
 FORGET_SECONDS = 300.0
 MEASURE_SECONDS = 5.0
-EXPIRED_AT_ONCE = 24
-"""Events of one moment are handled together, in few statements."""
+EXPIRED_AT_ONCE = 8
+"""Enough to share statements. More would keep the loop busy while the next stories wait to be ended on time."""
 
 EDGES = (graph_events_pb2.UserFollowed.DESCRIPTOR, graph_events_pb2.UserUnfollowed.DESCRIPTOR)
 BLOCKED = graph_events_pb2.UserBlocked.DESCRIPTOR

@@ -38,6 +38,8 @@ from story_svc.usecases.catch_up_expiry import CatchUpExpiry
 from story_svc.usecases.check_audience import CheckAudience
 from story_svc.usecases.delete_story import DeleteStory
 from story_svc.usecases.drop_followees import DropFollowees
+from story_svc.usecases.end_stories import EndStories
+from story_svc.usecases.expire_on_time import ExpireOnTime
 from story_svc.usecases.expire_story import ExpireStory
 from story_svc.usecases.find_followees import FindFollowees
 from story_svc.usecases.find_people import FindPeople
@@ -219,6 +221,7 @@ def workers(parts: Parts) -> Workers:
         jetstream=parts.jetstream,
         schedule_expiry=ScheduleExpiry(schedule=parts.schedule, clock=parts.clock),
         refresh_reel=RefreshReel(cache=parts.cache),
+        expire_on_time=ExpireOnTime(store=parts.store, clock=parts.clock, end_stories=_ends(parts)),
         expire_story=ExpireStory(store=parts.store, cache=parts.cache, clock=parts.clock),
         sweep_stories=_sweep(parts),
         purge_stories=PurgeStories(store=parts.store, media=parts.media_care, wakeup=parts.wakeup),
@@ -228,8 +231,12 @@ def workers(parts: Parts) -> Workers:
     )
 
 
+def _ends(parts: Parts) -> EndStories:
+    return EndStories(store=parts.store, schedule=parts.schedule)
+
+
 def _sweep(parts: Parts) -> SweepStories:
-    return SweepStories(store=parts.store, schedule_expiry=ScheduleExpiry(schedule=parts.schedule, clock=parts.clock))
+    return SweepStories(store=parts.store, end_stories=_ends(parts))
 
 
 async def _peers(process: Process, config: Config, credentials: Credentials) -> tuple[Graph, Media, MediaCare]:

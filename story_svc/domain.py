@@ -31,7 +31,7 @@ class StoryState(IntEnum):
 class Mover(StrEnum):
     """Who moves a story from one state to the next."""
 
-    SCHEDULE = "the scheduled StoryExpired, with the sweeper as its net"
+    SCHEDULE = "the worker that a scheduled message woke, with the sweeper as its net"
     AUTHOR = "its author, by DeleteStory"
     PURGE = "the purge loop, unless the story is under legal hold"
 
@@ -286,6 +286,11 @@ class Finding:
 def is_live(expire_time: datetime, now: datetime) -> bool:
     """Whether a story is still to be seen: half-open, so at its expire_time it is gone."""
     return now < expire_time
+
+
+def second_of(moment: datetime) -> datetime:
+    """Return the beginning of the second in which a moment lies."""
+    return moment.replace(microsecond=0)
 
 
 def live_entries(reel: Iterable[Entry], now: datetime) -> Reel:

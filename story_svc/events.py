@@ -3,7 +3,8 @@
 | stream | subjects | kept | heard by |
 | --- | --- | --- | --- |
 | STORIES | `story.published.*.*`, `story.deleted.*.*`, `story.expired.*.*`, `story.purged.*.*` | 9 days | story_svc |
-| STORIES | `story.schedule.*.*`: StoryExpired until its moment | until then | the server itself |
+| STORIES | `story.due.*`: ExpiryApproached, one for a second in which stories end | 9 days | story_svc |
+| STORIES | `story.schedule.*`: the same until it fires | until then | the server itself |
 | none | `live.<user>`: StoryTrayChanged, StoryExpired | not at all | gateways, for connected users |
 """
 
@@ -43,6 +44,11 @@ def story_deleted(record: StoryRecord) -> Event:
     message = story_events_pb2.StoryDeleted(story_id=record.story_id, author_id=record.author_id)
     message.delete_time.FromDatetime(record.end_time)
     return event(message)
+
+
+def expiry_approached(second: datetime) -> story_events_pb2.ExpiryApproached:
+    """Say that a second is near in which stories end."""
+    return story_events_pb2.ExpiryApproached(second=int(second.timestamp()))
 
 
 def story_expired(story: Ended) -> story_events_pb2.StoryExpired:

@@ -185,6 +185,20 @@ class Store:
         """Return and lock stories that are still LIVE `grace` after their end, most overdue first."""
         return await _QUERIES["lock_due"].all(connection, Ended, grace=grace, limit=limit)
 
+    async def ending_between(self, begin: datetime, end: datetime) -> list[Ended]:
+        """Return the live stories that end from `begin` on and before `end`, first to end first."""
+        async with self._postgres.primary() as connection:
+            return await _QUERIES["ending_between"].all(connection, Ended, begin=begin, end=end)
+
+    async def lock_ended(self, connection: Connection, stories: Sequence[Ended]) -> list[Ended]:
+        """Return and lock those of the stories that are still LIVE at their end or after it."""
+        return await _QUERIES["lock_ended"].all(connection, Ended, **_keys(stories))
+
+    async def still_live(self, stories: Sequence[Ended]) -> set[StoryId]:
+        """Return those of the stories that are still LIVE in the record."""
+        async with self._postgres.primary() as connection:
+            return set(await _QUERIES["still_live"].values(connection, **_keys(stories)))
+
     async def expire_stories(self, connection: Connection, stories: Sequence[Ended]) -> list[Ended]:
         """Move stories whose time is over from LIVE to EXPIRED; return those that this call moved."""
         return await _QUERIES["expire_stories"].all(connection, Ended, **_keys(stories))

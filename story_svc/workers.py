@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from heliograph.events.v1 import graph_events_pb2, story_events_pb2
 from mesh import periodic
@@ -12,6 +12,7 @@ from mesh.jetstream import JetStream, Received
 from story_svc import events
 from story_svc.domain import Ended, StoryId, UserId
 from story_svc.usecases.drop_followees import DropFollowees
+from story_svc.usecases.expire_on_time import ExpireOnTime
 from story_svc.usecases.expire_story import ExpireStory
 from story_svc.usecases.forget_views import ForgetViews
 from story_svc.usecases.notify_followers import NotifyFollowers
@@ -24,8 +25,8 @@ SWEEP_SECONDS = 1.0
 PURGE_SECONDS = 30.0
 FORGET_SECONDS = 300.0
 MEASURE_SECONDS = 5.0
-EXPIRED_AT_ONCE = 256
-"""Events of one moment are handled together, in few statements."""
+EXPIRED_AT_ONCE = 8
+"""Enough to share statements. More would keep the loop busy while the next stories wait to be ended on time."""
 
 EDGES = (graph_events_pb2.UserFollowed.DESCRIPTOR, graph_events_pb2.UserUnfollowed.DESCRIPTOR)
 BLOCKED = graph_events_pb2.UserBlocked.DESCRIPTOR
@@ -38,6 +39,7 @@ class Workers:
     jetstream: JetStream
     schedule_expiry: ScheduleExpiry
     refresh_reel: RefreshReel
+    expire_on_time: ExpireOnTime
     expire_story: ExpireStory
     sweep_stories: SweepStories
     purge_stories: PurgeStories
@@ -62,6 +64,13 @@ class Workers:
                 durable="story-deleted",
                 subjects=subjects(story_events_pb2.StoryDeleted.DESCRIPTOR),
                 handle=self._deleted,
+            ),
+            Consumer(
+                jetstream=self.jetstream,
+                stream=events.STORIES_NAME,
+                durable="story-due",
+                subjects=subjects(story_events_pb2.ExpiryApproached.DESCRIPTOR),
+                handle=self._expiry_approached,
             ),
             Consumer(
                 jetstream=self.jetstream,
@@ -99,9 +108,8 @@ class Workers:
     async def _published(self, received: Received) -> Outcome:
         fact = story_events_pb2.StoryPublished.FromString(received.payload)
         author = UserId(fact.author_id)
-        end = fact.expire_time.ToDatetime(tzinfo=UTC)
         await self.refresh_reel(author)
-        await self.schedule_expiry(Ended(StoryId(fact.story_id), author, end))
+        await self.schedule_expiry(fact.expire_time.ToDatetime(tzinfo=UTC))
         await self.notify_followers(author, lambda listener: events.live_tray_changed(author, listener))
         return Done()
 
@@ -110,10 +118,14 @@ class Workers:
         story_id, author = StoryId(fact.story_id), UserId(fact.author_id)
         end = fact.delete_time.ToDatetime(tzinfo=UTC)
         await self.refresh_reel.without(author, story_id)
-        await self.schedule_expiry.cancel([Ended(story_id, author, end)])
         await self.notify_followers(author, lambda listener: events.live_story_gone(story_id, author, end, listener))
         await self.notify_followers(author, lambda listener: events.live_tray_changed(author, listener))
         return Done()
+
+    async def _expiry_approached(self, received: Received) -> Outcome:
+        fact = story_events_pb2.ExpiryApproached.FromString(received.payload)
+        too_early = await self.expire_on_time(datetime.fromtimestamp(fact.second, UTC))
+        return Done() if too_early is None else Retry(too_early.total_seconds())
 
     async def _expired(self, received: Received) -> Outcome:
         fact = story_events_pb2.StoryExpired.FromString(received.payload)

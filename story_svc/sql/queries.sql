@@ -73,6 +73,27 @@ ORDER BY expire_time
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
+-- name: ending_between
+-- Live stories that end in a stretch of time, first to end first.
+SELECT story_id, author_id, expire_time
+FROM stories
+WHERE state = 1 AND expire_time >= %(begin)s AND expire_time < %(end)s
+ORDER BY expire_time, story_id;
+
+-- name: lock_ended
+-- Those of these rows that are live and whose time is over, that nobody else holds.
+SELECT story_id, author_id, expire_time
+FROM stories
+WHERE (author_id, story_id) IN (SELECT * FROM unnest(%(author_ids)s::bigint[], %(story_ids)s::bigint[]))
+  AND state = 1 AND expire_time <= story_now()
+FOR UPDATE SKIP LOCKED;
+
+-- name: still_live
+-- Those of these rows that nobody has moved on.
+SELECT story_id
+FROM stories
+WHERE (author_id, story_id) IN (SELECT * FROM unnest(%(author_ids)s::bigint[], %(story_ids)s::bigint[])) AND state = 1;
+
 -- name: expire_stories
 -- Live rows among these whose time is over; returns only those that this statement moved.
 UPDATE stories

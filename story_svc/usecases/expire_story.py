@@ -7,7 +7,7 @@ from prometheus_client import Histogram
 from mesh.clock import Clock
 from mesh.coalesce import Coalescer
 from story_svc.cache import Cache
-from story_svc.domain import Ended, StoryRecord, StoryState
+from story_svc.domain import Ended
 from story_svc.store import Store
 
 BATCH = 200
@@ -20,7 +20,9 @@ _late = Histogram(
 
 
 class ExpireStory:
-    """The soft delete and the cache, once StoryExpired was said. Events that come together share one statement."""
+    """The cache, and the soft delete if whoever said StoryExpired died before it. Events that come together share one
+    statement.
+    """
 
     def __init__(self, *, store: Store, cache: Cache, clock: Clock) -> None:
         self._store = store
@@ -43,17 +45,11 @@ class ExpireStory:
         """Return, for each story in turn, whether it is live no more."""
         async with self._store.transaction() as connection:
             moved = {story.story_id for story in await self._store.expire_stories(connection, stories)}
-        rest = [story.story_id for story in stories if story.story_id not in moved]
-        if rest:
-            records = await self._store.get_records(rest)
-            moved |= {story_id for story_id in rest if _is_over(records.get(story_id))}
-        over = [story for story in stories if story.story_id in moved]
+        rest = [story for story in stories if story.story_id not in moved]
+        # A story that nobody knows needs nothing more either.
+        live = await self._store.still_live(rest) if rest else set()
+        over = [story for story in stories if story.story_id not in live]
         if over:
             await self._cache.forget_reels({story.author_id for story in over})
             await self._cache.drop_records([story.story_id for story in over])
-        return [story.story_id in moved for story in stories]
-
-
-def _is_over(record: StoryRecord | None) -> bool:
-    # A story that nobody knows needs nothing more either.
-    return record is None or record.state is not StoryState.LIVE
+        return [story.story_id not in live for story in stories]

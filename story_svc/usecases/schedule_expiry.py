@@ -1,33 +1,35 @@
-"""See to it that a story's end is told at its millisecond."""
+"""See to it that a worker is awake when a story ends."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from mesh.clock import Clock
 from mesh.schedule import Schedule
 from story_svc import events
-from story_svc.domain import Ended, is_live
+from story_svc.domain import second_of
+
+LEAD = timedelta(seconds=2)
+"""How long before a second begins its wake-up fires: NATS may be late (`mesh.schedule`), a worker takes time too."""
+SURE_AHEAD = timedelta(minutes=1)
+SECONDS_IN_PROCESS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleExpiry:
-    """One waiting message a story, which JetStream publishes as StoryExpired at the story's end."""
+    """One waiting message for each second in which stories end, however many they are."""
 
     schedule: Schedule
     clock: Clock
+    _planned: dict[datetime, None] = field(default_factory=dict)
 
-    async def __call__(self, story: Ended) -> None:
-        """Plan StoryExpired; when the moment is over already, say it now. Safe to repeat."""
-        fact = events.story_expired(story)
-        if is_live(story.expire_time, self.clock.now()):
-            await self.schedule.plan(fact, story.expire_time)
-        else:
-            await self.schedule.publish_once([fact])
-
-    async def cancel(self, stories: Sequence[Ended]) -> None:
-        """Take the plans back, of stories that were deleted or whose end has been told otherwise. Safe to repeat."""
-        await self.schedule.cancel(*(events.story_expired(story) for story in stories))
-
-    async def say_now(self, stories: Sequence[Ended]) -> int:
-        """Publish StoryExpired for those of whom nobody has yet; return how many those were."""
-        return await self.schedule.publish_once([events.story_expired(story) for story in stories])
+    async def __call__(self, expire_time: datetime) -> None:
+        """Plan the wake-up for a story that ends then; one that is overdue fires at once. Safe to repeat."""
+        second = second_of(expire_time)
+        if second in self._planned:
+            return
+        await self.schedule.plan(events.expiry_approached(second), second - LEAD)
+        # Only what surely hasn't fired may be left out the next time: a wake-up finds what is committed by then.
+        if second - LEAD - self.clock.now() > SURE_AHEAD:
+            if len(self._planned) >= SECONDS_IN_PROCESS:
+                del self._planned[next(iter(self._planned))]
+            self._planned[second] = None

@@ -1,4 +1,4 @@
-"""The net under the scheduled messages: find what is overdue and see it through."""
+"""The net under the scheduled wake-ups: find what is overdue and end it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,10 +8,10 @@ from prometheus_client import Counter, Gauge
 from mesh.telemetry import get_logger
 from story_svc.domain import MAX_SWEEP_SIZE
 from story_svc.store import Due, Store
-from story_svc.usecases.schedule_expiry import ScheduleExpiry
+from story_svc.usecases.end_stories import EndStories
 
 GRACE = timedelta(seconds=2)
-"""How long after its end a story is left to its scheduled message, which is handled within milliseconds."""
+"""How long after its end a story is left to the worker that was woken for it."""
 BATCH = 500
 """Stories a transaction: their events go to JetStream as one batch, with one sync."""
 
@@ -25,14 +25,10 @@ _purge_waiting = Gauge("story_purge_waiting", "Photos that are due to be purged"
 
 @dataclass(frozen=True, slots=True)
 class SweepStories:
-    """Any number may sweep side by side: each takes rows that nobody else holds.
-
-    StoryExpired is published before the rows are moved, and only where the stream has none: a crash in between
-    sweeps the same rows again and publishes nothing twice.
-    """
+    """Any number may sweep side by side."""
 
     store: Store
-    schedule_expiry: ScheduleExpiry
+    end_stories: EndStories
 
     async def __call__(self) -> None:
         """Expire everything that is overdue."""
@@ -52,18 +48,11 @@ class SweepStories:
 
     async def expire(self, *, limit: int, grace: timedelta) -> int:
         """Expire one batch of what has been over for `grace`; return how many were moved."""
-        async with self.store.transaction() as connection:
-            due = await self.store.lock_due(connection, grace=grace, limit=limit)
-            if not due:
-                return 0
-            # First what waits to be published later, so that it can't come second.
-            await self.schedule_expiry.cancel(due)
-            said = await self.schedule_expiry.say_now(due)
-            moved = await self.store.expire_stories(connection, due)
-        _swept.inc(said)
-        if said:
-            _log.info("sweeper_expired", stories=said)
-        return len(moved)
+        ends = await self.end_stories.overdue(limit=limit, grace=grace)
+        if ends.said:
+            _swept.inc(ends.said)
+            _log.info("sweeper_expired", stories=ends.said)
+        return ends.moved
 
     async def measure(self) -> Due:
         """Set the lag metrics and return what they say."""

@@ -11,6 +11,9 @@ from heliograph.story.v1 import story_admin_service_pb2, story_pb2
 from mesh.errors import HeliographError
 from story_svc.domain import LIFECYCLE, Ended, StoryState
 from story_svc.errors import LegalHoldReasonRequired, StoryAlreadyPurged, StoryNotFound
+from story_svc.events import story_expired
+from story_svc.usecases.end_stories import EndStories
+from story_svc.usecases.schedule_expiry import LEAD
 from story_svc.usecases.sweep_stories import SweepStories
 from tests.fixtures.stack import eventually
 from tests.integration.story_svc.world import World, moment
@@ -84,34 +87,58 @@ async def test_S3_the_photo_is_there_until_the_last_millisecond_of_seven_days(wo
     assert moment(record.purge_time) == due
 
 
-async def test_S3_the_schedule_fires_at_the_millisecond_and_the_sweeper_adds_nothing(world: World):
-    await world.shift_clock(-DAY + timedelta(seconds=2))
-    story = await world.publish(ANNA)
+async def test_S3_a_woken_worker_says_it_at_the_millisecond_and_the_sweeper_adds_nothing(world: World):
+    await world.let_time_run()
+    await world.shift_clock(-DAY + timedelta(seconds=5))
+    stories = [await world.publish(author) for author in (ANNA, BEN, 3, 4)]
     await world.shift_clock(timedelta(0))
     await world.parts.schedule.follow()
+    subjects = {f"story.expired.{story.author_id}.{story.story_id}" for story in stories}
+    async with world.running():
+
+        async def all_said() -> bool:
+            return set(await world.expired_events()) == subjects
+
+        await eventually(all_said, within=15)
+        await world.workers.sweep_stories.expire(limit=100, grace=timedelta(0))
+    assert Counter(await world.expired_events()) == dict.fromkeys(subjects, 1)
+    for story in stories:
+        subject = f"story.expired.{story.author_id}.{story.story_id}"
+        stored = await world.parts.jetstream.context.get_msg("STORIES", subject=subject, next=True, seq=1)
+        assert timedelta(0) <= stored.time - moment(story.expire_time) < timedelta(seconds=1)
+        assert (await world.record(story.story_id)).state == story_pb2.STORY_STATE_EXPIRED
+
+
+async def test_S3_one_wake_up_serves_a_second_and_a_repeated_one_says_nothing_twice(world: World):
+    await world.let_time_run()
+    await world.shift_clock(-DAY + timedelta(hours=1))
+    stories = [await world.publish(author) for author in range(1, 11)]
+    seconds = {moment(story.expire_time).replace(microsecond=0) for story in stories}
     await world.run_events()
+    info = await world.parts.jetstream.context.stream_info("STORIES", subjects_filter="story.schedule.>")
+    assert set(info.state.subjects or {}) == {f"story.schedule.{int(second.timestamp())}" for second in seconds}
+    await world.shift_clock(timedelta(hours=1))
+    await asyncio.gather(*(world.workers.expire_on_time(second) for second in [*seconds, *seconds]))
+    assert len(await world.expired_events()) == len(stories)
+    assert set(Counter(await world.expired_events()).values()) == {1}
+
+
+async def test_S3_a_wake_up_that_comes_too_early_is_put_off(world: World):
+    """The clock of NATS is ahead of the database's."""
+    await world.set_clock(world.clock.now())
+    story = await world.publish(ANNA)
+    second = moment(story.expire_time).replace(microsecond=0)
+    await world.set_clock(second - timedelta(hours=1))
+    assert await world.workers.expire_on_time(second) == timedelta(hours=1) - LEAD
     assert await world.expired_events() == []
-
-    async def has_fired() -> bool:
-        return bool(await world.expired_events())
-
-    await eventually(has_fired, within=10)
-    context = world.parts.jetstream.context
-    stored = await context.get_msg("STORIES", subject=f"story.expired.{ANNA}.{story.story_id}", next=True, seq=1)
-    late = stored.time - moment(story.expire_time)
-    assert timedelta(0) <= late < timedelta(seconds=1)
-    await world.workers.sweep_stories.expire(limit=100, grace=timedelta(0))
-    assert Counter(await world.expired_events()) == {f"story.expired.{ANNA}.{story.story_id}": 1}
-    await world.shift_clock(timedelta(seconds=1))
-    await world.run_events()
-    assert (await world.record(story.story_id)).state == story_pb2.STORY_STATE_EXPIRED
 
 
 async def test_S3_any_number_of_sweepers_say_it_once(world: World):
     await world.set_clock(world.clock.now())
     stories = [await world.publish(author) for author in range(1, 31)]
     await world.set_clock(moment(stories[-1].expire_time) + timedelta(hours=2))
-    sweepers = [SweepStories(store=world.parts.store, schedule_expiry=world.workers.schedule_expiry) for _ in range(4)]
+    store, schedule = world.parts.store, world.parts.schedule
+    sweepers = [SweepStories(store=store, end_stories=EndStories(store=store, schedule=schedule)) for _ in range(4)]
     moved = await asyncio.gather(*(one.expire(limit=10, grace=timedelta(0)) for one in sweepers))
     moved += await asyncio.gather(*(one.expire(limit=10, grace=timedelta(0)) for one in sweepers))
     assert sum(moved) == 30
@@ -123,8 +150,7 @@ async def test_S3_a_crash_after_the_event_says_nothing_twice(world: World):
     await world.set_clock(world.clock.now())
     story = await world.publish(ANNA)
     await world.set_clock(moment(story.expire_time) + timedelta(minutes=1))
-    due = [Ended(story.story_id, ANNA, moment(story.expire_time))]
-    await world.workers.schedule_expiry.say_now(due)
+    await world.parts.schedule.publish_once([story_expired(Ended(story.story_id, ANNA, moment(story.expire_time)))])
     await world.workers.sweep_stories()
     assert len(await world.expired_events()) == 1
     assert (await world.record(story.story_id)).state == story_pb2.STORY_STATE_EXPIRED
@@ -144,16 +170,18 @@ async def test_S3_an_event_that_comes_too_early_is_put_off(world: World):
 
 
 async def test_S3_a_deleted_story_is_never_said_to_be_expired(world: World):
-    await world.set_clock(world.clock.now())
-    story = await world.publish(ANNA)
+    await world.let_time_run()
+    await world.shift_clock(-DAY)
+    kept, deleted = await world.publish(ANNA), await world.publish(ANNA)
     await world.run_events()
-    await world.delete(ANNA, story.story_id)
+    await world.delete(ANNA, deleted.story_id)
     await world.run_events()
-    info = await world.parts.jetstream.context.stream_info("STORIES", subjects_filter="story.schedule.>")
-    assert not info.state.subjects
-    await world.set_clock(moment(story.expire_time) + timedelta(hours=1))
+    await world.shift_clock(timedelta(0))
+    await world.workers.expire_on_time(moment(kept.expire_time).replace(microsecond=0))
+    await world.workers.expire_on_time(moment(deleted.expire_time).replace(microsecond=0))
+    await world.shift_clock(timedelta(hours=1))
     await _one_pass(world)
-    assert await world.expired_events() == []
+    assert await world.expired_events() == [f"story.expired.{ANNA}.{kept.story_id}"]
 
 
 async def test_S3_sabotage_a_sweeper_that_is_off_is_caught(world: World):

@@ -1,5 +1,6 @@
 """story_svc in this process, on real servers; the database's clock is in the test's hand, other services are faked."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -228,6 +229,30 @@ class World:
         """Let it run, but ahead of the machine's clock, which Redis, NATS and the process go by."""
         await self._replace_clock(f"statement_timestamp() + interval '{by.total_seconds()} seconds'")
         await self.clock.synchronise()
+
+    async def let_time_run(self) -> None:
+        """Replace the clock that stands still by one that follows the database's from moment to moment."""
+        clock = DatabaseClock(self.parts.store.read_clock)
+        await clock.synchronise()
+        self.clock = clock
+        self.wire_up(
+            clock=clock,
+            photos=Photos(Presigner(self.config.s3), clock),
+            schedule=Schedule(self.parts.jetstream, events.STORIES_NAME, clock),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Relay, consumers, timers and clock at work, as in a process, until the end of the block."""
+        loops = [self.relay.run, self.clock.run, *(consumer.run for consumer in self.workers.consumers())]
+        loops += [loop for _, loop in self.workers.timers()]
+        tasks = [asyncio.create_task(loop()) for loop in loops]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _replace_clock(self, expression: str) -> None:
         async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:

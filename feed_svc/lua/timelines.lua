@@ -39,6 +39,20 @@ local function add_posts(keys, args)
     return 1
 end
 
+-- Take posts out of a timeline, as long as it reflects the generation at which they were found not to belong there: a
+-- follow since has put them back.
+-- KEYS 1: timeline, 2: its hash. ARGV 1: generation, 2...: post ids. Returns how many were removed.
+local function remove_posts(keys, args)
+    if redis.call('HGET', keys[2], 'g') ~= args[1] then
+        return 0
+    end
+    local removed = 0
+    for i = 2, #args do
+        removed = removed + redis.call('ZREM', keys[1], args[i])
+    end
+    return removed
+end
+
 -- Cut what is beyond the greatest length, in bulk.
 -- KEYS 1: timeline. ARGV 1: greatest number of posts. Returns how many were cut.
 local function trim(keys, args)
@@ -123,6 +137,7 @@ end
 
 redis.register_function{function_name='heliograph_read_home', callback=read_home, flags={'no-writes'}}
 redis.register_function('heliograph_add_posts', add_posts)
+redis.register_function('heliograph_remove_posts', remove_posts)
 redis.register_function('heliograph_trim', trim)
 redis.register_function('heliograph_open_timeline', open_timeline)
 redis.register_function('heliograph_fill_timeline', fill_timeline)

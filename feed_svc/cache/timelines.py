@@ -91,19 +91,21 @@ class Timelines:
         post_ids: Iterable[PostId],
         *,
         generation: int,
+        floor: int | None = None,
         pulled: Collection[UserId] | None = None,
         as_of_ms: int = 0,
     ) -> bool:
         """Put posts into the viewer's timeline and note that it reflects `generation` now; `False` without a timeline.
 
-        When it did not reflect the generation before, another change is missing, and the next read builds it anew.
+        When it did not reflect the generation before, or reaches below the `floor` to which the posts were looked up, a
+        change is missing, and the next read builds it anew.
         """
         noted = (_written_ids(pulled), as_of_ms) if pulled is not None else ("", "")
         return bool(
             await self._call(
                 "heliograph_add_posts",
                 [_timeline(viewer), _about(viewer)],
-                *(generation - 1, generation, *noted, *_scored(post_ids)),
+                *(generation - 1, generation, "" if floor is None else -floor, *noted, *_scored(post_ids)),
             )
         )
 

@@ -54,7 +54,9 @@ class KeepTimeline:
                 # More than a timeline holds: to add only the newest would leave a hole above the floor.
                 await self.timelines.drop(follower)
                 return
-            await self.timelines.add_posts(follower, post_ids, generation=generation, pulled=pulled, as_of_ms=as_of_ms)
+            await self.timelines.add_posts(
+                follower, post_ids, generation=generation, floor=floor, pulled=pulled, as_of_ms=as_of_ms
+            )
         except (*TROUBLE, Unavailable) as error:
             _log.warning("follow_not_backfilled", error=type(error).__name__)
 

@@ -1,5 +1,7 @@
 """Two doings at once, in the order that would hurt."""
 
+import asyncio
+
 import pytest
 
 from tests.integration.feed_svc.world import World
@@ -52,3 +54,24 @@ async def test_F1_a_repair_that_is_late_removes_nothing_of_a_new_follow(fan: Wor
     after(monkeypatch, fan.parts.store, "standings", follow_again)
     await fan.page(2)
     assert await fan.feed(2) == await fan.oracle(2) != []
+
+
+async def test_F1_a_follow_while_the_timeline_is_built_is_not_forgotten(world: World, monkeypatch) -> None:
+    await world.people(1, 2)
+    await world.post(1)
+    has_read, may_finish = asyncio.Event(), asyncio.Event()
+
+    async def stand_still():
+        has_read.set()
+        await may_finish.wait()
+
+    async def finish():
+        may_finish.set()
+        await build
+
+    after(monkeypatch, world.parts.store, "pull_feed", stand_still)
+    build = asyncio.create_task(world.parts.build(2))  # type: ignore[arg-type]
+    await has_read.wait()
+    after(monkeypatch, world.parts.store, "author_posts_above", finish)
+    await world.follow(2, 1)
+    assert await world.feed(2) == await world.oracle(2) != []

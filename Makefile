@@ -13,7 +13,7 @@ export UV_SYSTEM_CERTS ?= 1
 # Every process of the system is a Python: without its compiled files a start takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 # Passed on to benchmarks and chaos checks.
-export QUICK SABOTAGE PHOTOS
+export QUICK SABOTAGE PHOTOS GRAPH
 
 .PHONY: help env run demo test check lint types proto bench chaos down clean lock lock-check
 

@@ -8,6 +8,8 @@
 
 The Sentinels are asked with the same user and password. After a failover the next connection finds the new primary;
 what the old one had not yet passed on is lost, so whoever keeps more than a cache waits for the replica (`WAIT`).
+
+A caller for whom no connection is free waits for one, in line, up to a second (`mesh/redis_pools.py`).
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +26,8 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from mesh.redis_pools import WaitingCluster, WaitingPool, WaitingSentinelPool
 
 ANSWER_SECONDS = 1.0
 CONNECT_SECONDS = 1.0
@@ -63,6 +67,7 @@ async def connect_replicated(url: str, *, pool_size: int = 64) -> AsyncIterator[
         "socket_timeout": ANSWER_SECONDS,
         "socket_connect_timeout": CONNECT_SECONDS,
         "max_connections": pool_size,
+        "wait_seconds": ANSWER_SECONDS,
     }
     once_more: dict[str, Any] = {
         "retry": Retry(ExponentialBackoff(cap=0.1, base=0.02), 1),
@@ -75,12 +80,12 @@ async def connect_replicated(url: str, *, pool_size: int = 64) -> AsyncIterator[
     if address.scheme == SENTINEL_SCHEME:
         watch, name = _sentinel(address, {**options, **once_more})
         sentinels = watch.sentinels
-        primary: AnyRedis = watch.master_for(name)
-        replica = watch.slave_for(name)
+        primary: AnyRedis = watch.master_for(name, connection_pool_class=WaitingSentinelPool)
+        replica = watch.slave_for(name, connection_pool_class=WaitingSentinelPool)
     elif parse_qs(address.query).get("cluster") == ["true"]:
-        primary = RedisCluster.from_url(address._replace(query="").geturl(), **options)
+        primary = WaitingCluster.from_url(address._replace(query="").geturl(), **options)
     else:
-        primary = Redis.from_url(url, **options, **once_more)
+        primary = Redis.from_pool(WaitingPool.from_url(url, **options, **once_more))
     try:
         yield Replicated(primary, replica)
     finally:

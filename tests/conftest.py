@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fixtures.stack",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
+    "tests.fixtures.redis_cluster",
     "tests.fixtures.nats",
     "tests.fixtures.s3",
     "tests.fixtures.node",

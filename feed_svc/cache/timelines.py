@@ -91,31 +91,40 @@ class Timelines:
         post_ids: Iterable[PostId],
         *,
         generation: int,
+        floor: int | None = None,
         pulled: Collection[UserId] | None = None,
         as_of_ms: int = 0,
     ) -> bool:
         """Put posts into the viewer's timeline and note that it reflects `generation` now; `False` without a timeline.
 
-        When it did not reflect the generation before, another change is missing, and the next read builds it anew.
+        When it did not reflect the generation before, or reaches below the `floor` to which the posts were looked up, a
+        change is missing, and the next read builds it anew.
         """
         noted = (_written_ids(pulled), as_of_ms) if pulled is not None else ("", "")
         return bool(
             await self._call(
                 "heliograph_add_posts",
                 [_timeline(viewer), _about(viewer)],
-                *(generation - 1, generation, *noted, *_scored(post_ids)),
+                *(generation - 1, generation, "" if floor is None else -floor, *noted, *_scored(post_ids)),
             )
         )
 
-    async def remove_posts(self, viewer: UserId, post_ids: Sequence[PostId]) -> None:
-        """Take posts out of the viewer's timeline. Safe to repeat."""
+    async def remove_posts(self, viewer: UserId, post_ids: Sequence[PostId], *, generation: int) -> None:
+        """Take posts out of the viewer's timeline, unless it reflects another generation by now. Safe to repeat."""
         if post_ids:
-            await self._client.zrem(_timeline(viewer), *post_ids)
+            await self._call(
+                "heliograph_remove_posts", [_timeline(viewer), _about(viewer)], generation, *map(int, post_ids)
+            )
 
     async def floor_of(self, viewer: UserId) -> int | None:
         """Return the place from which on down the timeline knows nothing; `None` without a timeline."""
         score: Any = await self._client.zscore(_timeline(viewer), FLOOR)
         return -int(score) if score is not None else None
+
+    async def generation_of(self, viewer: UserId) -> int | None:
+        """Return the generation that a timeline reflects; `None` while there is none, or it is being built."""
+        generation: Any = await self._client.hget(_about(viewer), "g")
+        return int(generation) if generation is not None else None
 
     async def members_of(self, viewer: UserId) -> tuple[list[PostId], int | None, int | None]:
         """Return a whole timeline, newest first, its floor and the millisecond it was built; for staff."""

@@ -20,23 +20,41 @@ local function read_home(keys, args)
 end
 
 -- Put posts into a timeline that exists, and note the generation that it reflects by that.
--- KEYS 1: timeline, 2: its hash. ARGV 1: generation before, 2: generation after, 3: pulled authors or '', 4: as of,
--- 5...: score and post id in turn. Returns 1, or 0 when there is no timeline. When the generation before isn't the one that
--- the timeline reflects, somebody else's change is still missing: then it stays, and the next read builds anew.
+-- KEYS 1: timeline, 2: its hash. ARGV 1: generation before, 2: generation after, 3: score of the floor down to which these
+-- are all that is new, '' for all the way down, 4: pulled authors or '', 5: as of, 6...: score and post id in turn.
+-- Returns 1, or 0 when there is no timeline. The generation stays, and the next read builds anew, when something is still
+-- missing: the generation before isn't the one that the timeline reflects (somebody else's change), or the timeline
+-- reaches further down than the posts (it was being built when its floor was asked for).
 local function add_posts(keys, args)
-    if not redis.call('ZSCORE', keys[1], 'floor') then
+    local floor = redis.call('ZSCORE', keys[1], 'floor')
+    if not floor then
         return 0
     end
-    for i = 5, #args, 2 do
+    for i = 6, #args, 2 do
         redis.call('ZADD', keys[1], args[i], args[i + 1])
     end
-    if redis.call('HGET', keys[2], 'g') == args[1] then
+    local is_deep = args[3] == '' or tonumber(floor) <= tonumber(args[3])
+    if is_deep and redis.call('HGET', keys[2], 'g') == args[1] then
         redis.call('HSET', keys[2], 'g', args[2])
-        if args[4] ~= '' then
-            redis.call('HSET', keys[2], 'p', args[3], 'a', args[4])
+        if args[5] ~= '' then
+            redis.call('HSET', keys[2], 'p', args[4], 'a', args[5])
         end
     end
     return 1
+end
+
+-- Take posts out of a timeline, as long as it reflects the generation at which they were found not to belong there: a
+-- follow since has put them back.
+-- KEYS 1: timeline, 2: its hash. ARGV 1: generation, 2...: post ids. Returns how many were removed.
+local function remove_posts(keys, args)
+    if redis.call('HGET', keys[2], 'g') ~= args[1] then
+        return 0
+    end
+    local removed = 0
+    for i = 2, #args do
+        removed = removed + redis.call('ZREM', keys[1], args[i])
+    end
+    return removed
 end
 
 -- Cut what is beyond the greatest length, in bulk.
@@ -123,6 +141,7 @@ end
 
 redis.register_function{function_name='heliograph_read_home', callback=read_home, flags={'no-writes'}}
 redis.register_function('heliograph_add_posts', add_posts)
+redis.register_function('heliograph_remove_posts', remove_posts)
 redis.register_function('heliograph_trim', trim)
 redis.register_function('heliograph_open_timeline', open_timeline)
 redis.register_function('heliograph_fill_timeline', fill_timeline)

@@ -239,7 +239,7 @@ class GetHomeFeed:
         if skeleton.home is None or not gone:
             return
         try:
-            await self.timelines.remove_posts(viewer, gone)
+            await self.timelines.remove_posts(viewer, gone, generation=skeleton.generation)
         except TROUBLE as error:
             _log.warning("timeline_not_repaired", error=type(error).__name__)
 

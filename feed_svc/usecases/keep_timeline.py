@@ -54,7 +54,9 @@ class KeepTimeline:
                 # More than a timeline holds: to add only the newest would leave a hole above the floor.
                 await self.timelines.drop(follower)
                 return
-            await self.timelines.add_posts(follower, post_ids, generation=generation, pulled=pulled, as_of_ms=as_of_ms)
+            await self.timelines.add_posts(
+                follower, post_ids, generation=generation, floor=floor, pulled=pulled, as_of_ms=as_of_ms
+            )
         except (*TROUBLE, Unavailable) as error:
             _log.warning("follow_not_backfilled", error=type(error).__name__)
 
@@ -66,13 +68,18 @@ class KeepTimeline:
             _log.warning("timeline_not_purged", error=type(error).__name__)
 
     async def purge_or_raise(self, viewer: UserId, author: UserId) -> None:
-        """Remove the posts of somebody who is followed no longer; for the worker, which tries again."""
+        """Remove the posts of somebody who is followed no longer; for the worker, which tries again.
+
+        The generation is read before the relation: when they follow each other again in between, the posts stay.
+        """
+        generation = await self.timelines.generation_of(viewer)
         floor = await self.timelines.floor_of(viewer)
-        if floor is None:
+        if floor is None or generation is None:
             return
         relations = await self.store.relations(viewer, [author])
         if author in relations.followed:
             return
         above = max(floor, 0) * PLACE_IDS
         limit = 2 * self.timelines.timeline_length
-        await self.timelines.remove_posts(viewer, await self.store.author_posts_above(author, above=above, limit=limit))
+        gone = await self.store.author_posts_above(author, above=above, limit=limit)
+        await self.timelines.remove_posts(viewer, gone, generation=generation)

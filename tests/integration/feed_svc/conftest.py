@@ -1,4 +1,4 @@
-"""A feed_svc of a test's own."""
+"""A feed_svc of a test's own, by turns on one Redis server and on a cluster."""
 
 from collections.abc import AsyncIterator
 
@@ -6,15 +6,22 @@ import pytest
 
 from tests.fixtures.nats import NatsUrlOf
 from tests.fixtures.postgres import NewDatabase
-from tests.fixtures.redis import RedisUrlOf
 from tests.integration.feed_svc.world import World, open_world
 
 
+@pytest.fixture(params=["one server", "a cluster"])
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """Address of an empty Redis of either kind."""
+    kind = "redis_url_of" if request.param == "one server" else "redis_cluster_url_of"
+    url: str = request.getfixturevalue(kind)("feed_svc")
+    return url
+
+
 @pytest.fixture
-async def world(new_database: NewDatabase, redis_url_of: RedisUrlOf, nats_url_of: NatsUrlOf) -> AsyncIterator[World]:
+async def world(new_database: NewDatabase, redis_url: str, nats_url_of: NatsUrlOf) -> AsyncIterator[World]:
     async with open_world(
         dsn=await new_database("mesh.outbox", "feed_svc"),
-        redis_url=redis_url_of("feed_svc"),
+        redis_url=redis_url,
         nats_url=nats_url_of("feed_svc"),
         timeline_length=20,
     ) as world:

@@ -53,7 +53,7 @@ async def run(bench: Bench) -> None:
 
 @asynccontextmanager
 async def _world(dsn: str, redis_url: str, nats_url: str) -> AsyncIterator[World]:
-    s3 = S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1")
+    s3 = S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1", None)
     async with open_world(dsn=dsn, redis_url=redis_url, nats_url=nats_url, s3=s3, file=Path()) as world:
         # Here time runs.
         clock = DatabaseClock(world.parts.store.read_clock)

@@ -57,7 +57,7 @@ async def _world(stack: Stack) -> AsyncIterator[World]:
         dsn=stack.postgres.dsn("story_svc"),
         redis_url=stack.redis.url("story_svc"),
         nats_url=stack.nats.url("story_svc"),
-        s3=S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1"),
+        s3=S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1", None),
         file=Path(),
     ) as world:
         await world.let_time_run()

@@ -115,6 +115,10 @@ PRIVATE_BUCKET: Final = "heliograph-private"
 BUCKETS: Final = (INCOMING_BUCKET, PHOTOS_BUCKET, PRIVATE_BUCKET)
 
 
+FRONT_MEMORY_LIMIT: Final = "64MiB"
+"""GOMEMLIMIT of Caddy, which passes what apps read and send."""
+
+
 def public_read_policy(bucket: str) -> str:
     """The bucket policy that lets anyone read an object whose key they know; listing stays closed."""
     return (

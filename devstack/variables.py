@@ -70,7 +70,7 @@ class Variables:
                     addresses["nats.monitor"] = server.monitor_address
                 case S3():
                     addresses["s3"] = server.endpoint
-                    addresses["photos"] = f"{server.endpoint}/{PHOTOS_BUCKET}"
+                    addresses["photos"] = f"{server.front}/{PHOTOS_BUCKET}"
         if GATEWAY.name in addresses:
             addresses["graphql"] = f"http://{addresses[GATEWAY.name]}/graphql"
         return addresses
@@ -95,7 +95,8 @@ class Variables:
                         "HELIOGRAPH_S3_ENDPOINT": f"http://{address}",
                         "HELIOGRAPH_S3_ACCESS_KEY": self.credentials.s3_access_key,
                         "HELIOGRAPH_S3_SECRET_KEY": self.credentials.s3_secret_key,
-                        "HELIOGRAPH_MEDIA_PUBLIC_URL": f"http://{address}/{PHOTOS_BUCKET}",
+                        "HELIOGRAPH_S3_PUBLIC_ENDPOINT": server.front,
+                        "HELIOGRAPH_MEDIA_PUBLIC_URL": f"{server.front}/{PHOTOS_BUCKET}",
                     }
         return variables
 

@@ -228,6 +228,13 @@ class S3Config:
     access_key: str = setting("HELIOGRAPH_S3_ACCESS_KEY", text("an access key"))
     secret_key: str = setting("HELIOGRAPH_S3_SECRET_KEY", text("a secret key"))
     region: str = setting("HELIOGRAPH_S3_REGION", text("a region name"), default="us-east-1")
+    public_endpoint: str | None = setting("HELIOGRAPH_S3_PUBLIC_ENDPOINT", url("http", "https"), optional=True)
+    """Where apps reach it, which is what signed forms and addresses name; the endpoint itself unless told."""
+
+    @property
+    def reached_by_apps(self) -> str:
+        """Return where apps reach it, without a slash at the end."""
+        return (self.public_endpoint or self.endpoint).rstrip("/")
 
 
 REDIS_URL = url("redis", "rediss", "redis+sentinel")

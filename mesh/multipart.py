@@ -59,7 +59,7 @@ class MultipartStore:
     def __init__(self, objects: ObjectStore, config: S3Config) -> None:
         self._objects = objects
         self._config = config
-        self._endpoint = config.endpoint.rstrip("/")
+        self._endpoint = config.reached_by_apps
 
     def sign_part(
         self,

@@ -6,15 +6,15 @@ Presigning is arithmetic and does not touch the network.
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import CopySource
 from minio.datatypes import PostPolicy
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
@@ -30,6 +30,8 @@ PRIVATE = "heliograph-private"
 """Private: variants of story and message photos, read through presigned URLs only."""
 
 CALL_SECONDS = 10.0
+CALLS_AT_ONCE = 16
+"""Threads, and connections, of one process."""
 
 T = TypeVar("T")
 
@@ -64,11 +66,12 @@ class StoredObject:
 
 
 class ObjectStore:
-    """One account of one store."""
+    """One account of one store. Its calls run on threads of its own: a store that hangs holds up nobody else."""
 
-    def __init__(self, client: Minio, endpoint: str) -> None:
+    def __init__(self, client: Minio, threads: ThreadPoolExecutor, *, reached_by_apps: str) -> None:
         self._client = client
-        self._endpoint = endpoint.rstrip("/")
+        self._threads = threads
+        self._endpoint = reached_by_apps
 
     def presigned_form(self, bucket: str, key: str, *, content_type: str, max_bytes: int, expires_at: datetime) -> Form:
         """Return a form that stores exactly this key, of exactly this type, of 1 to `max_bytes` bytes, until
@@ -80,17 +83,6 @@ class ObjectStore:
         policy.add_content_length_range_condition(1, max_bytes)
         fields = {str(name): str(value) for name, value in self._client.presigned_post_policy(policy).items()}
         return Form(f"{self._endpoint}/{bucket}/", {"key": key, "Content-Type": content_type, **fields})
-
-    def presigned_url(self, bucket: str, key: str, *, lifetime: timedelta) -> str:
-        """Return a URL that reads the object for `lifetime` (at least a second), answered as private and not to be
-        stored.
-        """
-        headers: dict[str, str | list[str] | tuple[str]] = {"response-cache-control": "private, no-store"}
-        return str(
-            self._client.presigned_get_object(
-                bucket, key, expires=max(lifetime, timedelta(seconds=1)), response_headers=headers
-            )
-        )
 
     async def put(
         self, bucket: str, key: str, content: bytes, *, content_type: str, cache_control: str | None = None
@@ -126,10 +118,6 @@ class ObjectStore:
         found = await self.call(lambda: self._client.stat_object(bucket, key))
         return StoredObject(key, found.size or 0, found.last_modified, found.content_type or "")  # type: ignore[arg-type]
 
-    async def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> None:
-        """Copy an object inside the store."""
-        await self.call(lambda: self._client.copy_object(bucket, key, CopySource(source_bucket, source_key)))
-
     async def remove(self, bucket: str, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no error."""
 
@@ -163,7 +151,10 @@ class ObjectStore:
         return self._client
 
     async def call(self, call: Callable[[], T]) -> T:
-        """Run a blocking call in a thread, with a deadline; what the store answers becomes an error of ours."""
+        """Run a blocking call in a thread, with a deadline; what the store answers becomes an error of ours.
+
+        A call that finds all threads busy waits for one, within its deadline.
+        """
 
         def guarded() -> T:
             with _translated():
@@ -171,18 +162,18 @@ class ObjectStore:
 
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                return await asyncio.to_thread(guarded)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
         except TimeoutError as error:
             raise ObjectStoreUnavailable from error
 
 
 @asynccontextmanager
 async def connect(config: S3Config) -> AsyncIterator[ObjectStore]:
-    """Open a client with a pool of connections of its own."""
+    """Open a client with threads and a pool of connections of its own."""
     address = urlsplit(config.endpoint)
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=2, read=CALL_SECONDS),
-        maxsize=16,
+        maxsize=CALLS_AT_ONCE,
         retries=urllib3.Retry(total=1, backoff_factor=0.1),
     )
     client = Minio(
@@ -193,9 +184,11 @@ async def connect(config: S3Config) -> AsyncIterator[ObjectStore]:
         region=config.region,
         http_client=pool,
     )
+    threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="object-store")
     try:
-        yield ObjectStore(client, config.endpoint)
+        yield ObjectStore(client, threads, reached_by_apps=config.reached_by_apps)
     finally:
+        threads.shutdown(wait=False, cancel_futures=True)
         pool.clear()
 
 

@@ -21,7 +21,7 @@ class Presigner:
     """Signs addresses with one access key."""
 
     def __init__(self, config: S3Config) -> None:
-        self._endpoint = config.endpoint.rstrip("/")
+        self._endpoint = config.reached_by_apps
         self._host = urlsplit(self._endpoint).netloc
         self._access_key = config.access_key
         self._secret_key = config.secret_key

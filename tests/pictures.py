@@ -42,6 +42,13 @@ def photo(width: int = 640, height: int = 480, *, seed: int = 0) -> Image.Image:
     return Image.fromarray(numpy.clip(numpy.stack(bands, axis=-1), 0, 255).astype(numpy.uint8))
 
 
+@cache
+def slope(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """A picture that takes little time to make and few bytes to write, whatever its size."""
+    rising = Image.linear_gradient("L").resize((width, height), Image.Resampling.NEAREST)
+    return Image.merge("RGB", (rising, rising.transpose(Image.Transpose.FLIP_TOP_BOTTOM), rising)).convert(mode)
+
+
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)

@@ -1,4 +1,5 @@
-"""S3, by SeaweedFS: three buckets, one fsync for each object, metadata in Postgres, repair after an unclean stop.
+"""S3, by SeaweedFS: three buckets, one fsync for each object, metadata in Postgres, repair after an unclean stop. Apps
+reach it by way of a front, Caddy, on a port of its own.
 
 Its master, volume and filer speak without authentication, so everything listens on the loopback only. Each of its ports
 has a gRPC twin at +10,000.
@@ -16,13 +17,14 @@ from minio import Minio
 from minio.error import S3Error
 
 from devstack.credentials import Credentials, sync_folder, write_secret
-from devstack.folder import StateFolder
+from devstack.folder import CHECKOUT, StateFolder
 from devstack.ports import HOST, PortBlock, no_foreign_socket_file
 from devstack.process import Spec
 from devstack.servers.binaries import script
 from devstack.servers.server import Server, environment
 from devstack.settings import (
     BUCKETS,
+    FRONT_MEMORY_LIMIT,
     PHOTOS_BUCKET,
     S3_FILER_CONF,
     S3_FLAGS,
@@ -32,6 +34,7 @@ from devstack.settings import (
     s3_filer_toml,
 )
 
+CADDYFILE = CHECKOUT / "deploy" / "front" / "Caddyfile"
 PARTS = ("master", "volume", "filer", "admin", "s3")
 """What `weed mini` runs in one process. The admin part listens even with its pages off."""
 
@@ -63,6 +66,7 @@ class S3(Server):
         self._credentials = credentials
         self._filer_conf = filer_conf
         self._metadata_address = metadata_address
+        self._front_port = ports.port("s3.front")
         self._mark = self._folder / "running"
         """Exists from a start to a clean stop."""
 
@@ -75,6 +79,11 @@ class S3(Server):
     def endpoint(self) -> str:
         """Address of the S3 API."""
         return f"http://{self.address}"
+
+    @property
+    def front(self) -> str:
+        """Address at which apps reach it."""
+        return f"http://{HOST}:{self._front_port}"
 
     def client(self) -> Minio:
         """A (blocking) client that gives up soon and doesn't retry."""
@@ -105,7 +114,7 @@ class S3(Server):
             write_secret(self._folder / "filer.toml", toml)
 
     def processes(self) -> Sequence[Spec]:
-        """One process with all parts."""
+        """One process with all parts, and the front."""
         flags = {
             **S3_FLAGS,
             "dir": "data",
@@ -132,7 +141,22 @@ class S3(Server):
                 stop_seconds=5,
                 before_start=self._before_start,
                 after_clean_stop=lambda: self._mark.unlink(missing_ok=True),
-            )
+            ),
+            Spec(
+                name=f"{self.name}.front",
+                command=(str(script("caddy")), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"),
+                environment=environment(
+                    self._folder,
+                    GOMEMLIMIT=FRONT_MEMORY_LIMIT,
+                    FRONT_HOST=HOST,
+                    FRONT_PORT=str(self._front_port),
+                    STORE=self.address,
+                ),
+                folder=self._folder,
+                log=self._log.with_name("s3.front.log"),
+                ready=self._front_ready,
+                stop_seconds=5,
+            ),
         ]
 
     async def set_up(self) -> None:
@@ -170,6 +194,12 @@ class S3(Server):
             if "fid" not in await response.json(content_type=None):
                 raise ConnectionError("no volume is writable yet")
         await asyncio.to_thread(self.client().list_buckets)
+
+    async def _front_ready(self) -> None:
+        timeout = aiohttp.ClientTimeout(2)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.front) as response:
+            if response.status != 404:
+                raise ConnectionError(f"the front answers {response.status}")
 
     def _before_start(self) -> None:
         # It writes its flags there and prefers them to those of the command line at the next start.

@@ -12,7 +12,7 @@ import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps
 
 from media_svc.domain import Developed, ImageFormat, Picture, Refusal, RejectedReason, Variant
-from media_svc.imaging import recipe
+from media_svc.imaging import recipe, webp
 from media_svc.imaging.recipe import Size
 from media_svc.imaging.sniff import WEBP, Format, looks_like, sniff, webp_size
 
@@ -79,7 +79,7 @@ def _develop(original: bytes, found: Format) -> Developed | Refusal:
     if found is WEBP and (stated := webp_size(original)) and (refusal := recipe.refuse_size(*stated)):
         return refusal
     try:
-        image: Image.Image = Image.open(io.BytesIO(original), formats=[found.decoder])
+        image = _opened(original, found)
         # Before anything else: of a PNG, even the metadata is read by decoding all of it.
         if refusal := recipe.refuse_size(*image.size):
             return refusal
@@ -97,6 +97,12 @@ def _develop(original: bytes, found: Format) -> Developed | Refusal:
     return _developed(_plain(image), sizes, width, height)
 
 
+def _opened(original: bytes, found: Format) -> Image.Image:
+    if found is WEBP and webp.is_still(original):
+        return webp.decoded(original)
+    return Image.open(io.BytesIO(original), formats=[found.decoder])
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
@@ -112,11 +118,11 @@ def _decoded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     image.load()
     profile = image.info.get("icc_profile")
     if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        image = _converted(image, "RGBA" if "transparency" in image.info else "RGB")
     elif image.mode == "1":
-        image = image.convert("L")
+        image = _converted(image, "L")
     elif "transparency" in image.info and image.mode in ("L", "RGB"):
-        image = image.convert("LA" if image.mode == "L" else "RGBA")
+        image = _converted(image, "LA" if image.mode == "L" else "RGBA")
     if image.mode.startswith("I"):
         # Sixteen bits of grey: Pillow shrinks them by averaging only, and clips them when it converts.
         image = image.resize(size, Image.Resampling.BOX).convert("F")
@@ -128,6 +134,13 @@ def _decoded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     image.info = {"icc_profile": profile} if isinstance(profile, bytes) else {}
     return image
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in another mode; the one given is closed, since a child has no memory for both."""
+    converted = image.convert(mode)
+    image.close()
+    return converted
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -156,8 +169,10 @@ def _from_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
 def _developed(image: Image.Image, sizes: list[Size], width: int, height: int) -> Developed:
     variants: list[Variant] = []
     contents: list[bytes] = []
+    scaled = image
     for size in sizes:
-        scaled = _scaled(image, size)
+        # From the one before: it is smaller, and large enough, unless it is wide and too low for the square.
+        scaled = _scaled(scaled if scaled.height >= size.height else image, size)
         for image_format in ImageFormat:
             content = _encoded(scaled, image_format)
             name = size.name(image_format)

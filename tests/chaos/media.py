@@ -133,7 +133,7 @@ async def _compare(check: Check, stack: Stack, medias: list[media_pb2.Media]) ->
 
 @asynccontextmanager
 async def _objects(stack: Stack) -> AsyncIterator[ObjectStore]:
-    config = S3Config(stack.s3.endpoint, stack.state.s3_access_key, stack.state.s3_secret_key, "us-east-1")
+    config = S3Config(stack.s3.endpoint, stack.state.s3_access_key, stack.state.s3_secret_key, "us-east-1", None)
     async with objectstore.connect(config) as objects:
         yield objects
 

@@ -266,7 +266,7 @@ async def running_rig(
             tls=_tls(authority, "dm_svc"),
             tokens=TokenConfig(tokens.jwks_file, "heliograph"),
             postgres=PostgresConfig(dsn, None, 10, 5.0),
-            s3=S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1"),
+            s3=S3Config("http://127.0.0.1:9", "access", "secret", "us-east-1", None),
             redis_url=redis_url_of("dm_svc"),
             nats_url=nats_url_of("dm_svc"),
             nats_monitor_urls=stack.nats.monitor_address,

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from media_svc.domain import Developed, Refusal, RejectedReason
 from media_svc.imaging import decoders
@@ -90,7 +91,29 @@ async def test_worker_that_stops_waiting_leaves_no_child(running: Decoders):
     await eventually(lambda: not children_of(parent), within=5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("WEBP", "RGB", {"quality": 20, "method": 0}),
+        ("WEBP", "RGB", {"lossless": True, "method": 1}),
+        ("JPEG", "CMYK", {"progressive": True}),
+        ("PNG", "RGB", {"compress_level": 1, "transparency": (1, 2, 3)}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+async def test_largest_picture_of_a_format_is_taken(
+    running: Decoders, kind: str, mode: str, options: dict[str, object]
+):
+    content = pictures.encoded(pictures.slope(8000, 5000, mode), kind, **options)
+    result = await running.develop(content, declared=f"image/{kind.lower()}", max_bytes=len(content))
+    assert isinstance(result, Developed), result
+    assert (result.picture.width, result.picture.height) == (8000, 5000)
+
+
 async def test_U2_picture_that_needs_too_much_memory_is_refused(running: Decoders):
-    content = pictures.encoded(pictures.photo(8000, 4900), "WEBP", quality=20, method=0)
+    """A film: of a still picture of this size and format there is memory enough."""
+    frame = pictures.slope(8000, 5000)
+    other = frame.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    content = pictures.encoded(frame, "WEBP", quality=20, method=0, save_all=True, append_images=[other])
     result = await running.develop(content, declared="image/webp", max_bytes=1 << 24)
     assert result == Refusal(RejectedReason.MEMORY_LIMIT, "decoding_took_too_much_memory")

@@ -130,7 +130,7 @@ async def test_U2_replaying_the_form_after_the_check_changes_nothing(rig: Rig):
     await person.call("CompleteUpload", upload_id=upload_id)
     await person.finished(upload_id)
     media = await person.attach(upload_id)
-    address = f"{rig.config.s3.endpoint}/{media.bucket}/{media.key_prefix}{media.variants[0].url}"
+    address = f"{rig.config.s3.reached_by_apps}/{media.bucket}/{media.key_prefix}{media.variants[0].url}"
     async with rig.http.get(address) as response:
         before = await response.read()
     await person.send(created.form, b"<html>" + PHOTO[:100])
@@ -156,6 +156,8 @@ async def test_U2_unchecked_bytes_and_private_photos_are_not_public(rig: Rig):
     ):
         async with rig.http.get(f"{rig.config.s3.endpoint}/{path}") as response:
             assert response.status == 403, path
+        async with rig.http.get(f"{rig.config.s3.reached_by_apps}/{path}") as response:
+            assert response.status == 404, path
 
 
 async def test_U3_completion_without_bytes_says_so_and_may_be_repeated(rig: Rig):

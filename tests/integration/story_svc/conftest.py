@@ -21,7 +21,9 @@ async def world(
         dsn=await new_database("mesh.outbox", "story_svc"),
         redis_url=redis_url_of("story_svc"),
         nats_url=nats_url_of("story_svc"),
-        s3=S3Config(stack.s3.endpoint, stack.state.s3_access_key, stack.state.s3_secret_key, "us-east-1"),
+        s3=S3Config(
+            stack.s3.endpoint, stack.state.s3_access_key, stack.state.s3_secret_key, "us-east-1", stack.s3.front
+        ),
         file=tmp_path,
     ) as world:
         yield world

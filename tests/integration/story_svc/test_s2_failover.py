@@ -32,7 +32,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[tuple[World, Stack]]:
                 dsn=dsn,
                 redis_url=stack.redis.watched_url("story_svc"),
                 nats_url=stack.nats.url("story_svc"),
-                s3=S3Config("http://127.0.0.1:1", "unused", "unused", "us-east-1"),
+                s3=S3Config("http://127.0.0.1:1", "unused", "unused", "us-east-1", None),
                 file=tmp_path,
             ) as world:
                 await eventually(lambda: _knows_replica(stack), within=30)

@@ -41,6 +41,18 @@ def test_U2_odd_file_comes_out_clean(sent: Sent):
     assert result.picture.dominant_colour.startswith("#")
 
 
+@pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
+def test_webp_keeps_its_orientation_and_its_colours(options: dict[str, object]):
+    image = Image.new("RGB", (64, 32), (55, 55, 55))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    content = pictures.encoded(image, "WEBP", exif=exif, icc_profile=pictures.linear_profile(), **options)
+    result = developed(content, "image/webp")
+    assert (result.picture.width, result.picture.height) == (32, 64)
+    red, green, blue = opened(result)[0].convert("RGB").getpixel((16, 30))
+    assert all(abs(value - 128) <= 5 for value in (red, green, blue))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photo_stands_upright_whichever_way_the_camera_was_held(orientation: int):
     result = developed(pictures.turned(orientation))

@@ -6,7 +6,7 @@ from minio import Minio
 from mesh.config import S3Config
 from mesh.presign import Presigner
 
-CONFIG = S3Config("http://127.0.0.1:9000", "access/key", "secret", "us-east-1")
+CONFIG = S3Config("http://127.0.0.1:9000", "access/key", "secret", "us-east-1", None)
 MOMENT = datetime(2026, 6, 1, 12, 30, 15, 900_000, UTC)
 
 

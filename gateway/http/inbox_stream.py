@@ -6,8 +6,8 @@
 
 Each event has its cursor as `id` and an answer of GraphQL as `data`, that of `DOCUMENT`: it is the subscription `inbox`
 itself, carried out by the same engine, with the same log, order, limits and refusals. A comment every 15 s keeps
-proxies from closing the stream. The stream ends when the token expires (after `event: closing`, with the reason), when
-the device reads too slowly, and when this process stops; who comes again resumes.
+proxies from closing the stream. The stream ends when the token expires or an event can't be told whole (after `event:
+closing`, with the reason), when the device reads too slowly, and when this process stops; who comes again resumes.
 """
 
 import asyncio
@@ -215,7 +215,10 @@ class _Stream:
 async def _copy(answers: AsyncIterator[bytes], stream: _Stream) -> None:
     async with aclosing(answers):  # type: ignore[type-var]  # a generator, as `subscribe` is written
         async for answer in answers:
-            event = (orjson.loads(answer).get("data") or {}).get("inbox") or {}
-            place = b"id: %b\n" % event["cursor"].encode() if "cursor" in event else b""
+            event = (orjson.loads(answer).get("data") or {}).get("inbox")
+            if event is None:
+                # A part of it could not be had, so it has no cursor, and the next one's would leap over it.
+                await stream.write(b"event: closing\ndata: %b\n\n" % answer)
+                return
             # JSON of one line, so it is one line of data.
-            await stream.write(b"%bdata: %b\n\n" % (place, answer))
+            await stream.write(b"id: %b\ndata: %b\n\n" % (event["cursor"].encode(), answer))

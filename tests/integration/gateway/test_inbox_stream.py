@@ -12,6 +12,7 @@ import pytest
 
 from gateway.http import inbox_stream
 from gateway.messages import inbox
+from mesh.errors import Unavailable
 from tests.fixtures.stack import eventually
 from tests.integration.gateway.conftest import Running, Starter, token
 from tests.integration.gateway.test_inbox import announce, say
@@ -177,6 +178,23 @@ async def test_a_stream_ends_with_its_token_and_says_so(running: Running) -> Non
         with pytest.raises(EOFError):
             await stream.next()
     assert not running.hub._users
+
+
+async def test_M5_an_event_that_cannot_be_told_whole_ends_the_stream_and_comes_with_the_next_one(
+    running: Running,
+) -> None:
+    async with opened(running) as stream:
+        caught_up = await stream.next()
+        running.world.failing["BatchGetUsers"] = Unavailable()
+        announce(running, say(running, "one", 1))
+        closing = await stream.next()
+        assert (closing.name, closing.id) == ("closing", None)
+        assert closing.data["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        with pytest.raises(EOFError):
+            await stream.next()
+    del running.world.failing["BatchGetUsers"]
+    async with opened(running, last_event_id=caught_up.id) as stream:
+        assert await texts(stream, 1) == ["one"]
 
 
 async def test_a_device_that_does_not_read_is_cut_and_resumes(

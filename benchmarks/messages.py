@@ -34,7 +34,7 @@ from mesh.grpc.server import Service, allow
 from mesh.grpc.tls import Credentials
 from mesh.health import Health
 from mesh.jetstream import JetStream
-from tests.chaos.messages import GRAPH, EveryoneKnowsEveryone
+from tests.chaos.messages.world import GRAPH, EveryoneKnowsEveryone
 
 FIRST_USER = 1_000
 IN_FLIGHT = 128

@@ -60,6 +60,7 @@ class Stack:
         settings: Mapping[str, Mapping[str, str]] = NO_SETTINGS,
         gateway_listen: str | None = None,
         redis_failover: bool = False,
+        nats_nodes: int = 1,
     ) -> None:
         """Nothing happens before the block is entered.
 
@@ -72,8 +73,10 @@ class Stack:
             `{"metadata": "files"}`, which keeps its metadata out of Postgres.
         gateway_listen: host:port of the gateway, if not a free port of the loopback.
         redis_failover: Redis with a replica and Sentinel, by way of which the services reach it.
+        nats_nodes: servers of a NATS cluster, each with a copy of every stream; 1 for no cluster.
         """
         self._redis_failover = redis_failover
+        self._nats_nodes = nats_nodes
         self.folder = StateFolder(Path(folder).absolute() if folder else default_folder())
         self._services = table.chosen(services)
         self._server_names = _known_servers(servers)
@@ -215,7 +218,7 @@ class Stack:
         metadata_address = f"{HOST}:{ports.port('postgres')}" if stores else None
         makers: dict[str, Callable[[], Server]] = {
             "postgres": lambda: Postgres(*common, databases=[*names, *stores], overrides=settings["postgres"]),
-            "nats": lambda: Nats(*common, users=names, overrides=settings["nats"]),
+            "nats": lambda: Nats(*common, users=names, overrides=settings["nats"], nodes=self._nats_nodes),
             "redis": lambda: Redis(*common, users=names, overrides=settings["redis"], is_watched=self._redis_failover),
             "s3": lambda: S3(
                 *common,

@@ -131,7 +131,7 @@ async def _parts(
 ) -> Parts:
     log_store = LogStore(database)
     log = Log(messaging, partitions=await _partitions(config, log_store))
-    await log.declare(replicas=config.replicas, days=config.log_days)
+    await log.declare(days=config.log_days)
     clock = SystemClock()
     announcer = Announcer(messaging, clock)
     media_channel = await process.enter(

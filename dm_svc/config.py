@@ -38,8 +38,6 @@ class Config:
     cursor_key: str = setting("HELIOGRAPH_CURSOR_KEY", text("a secret of 32 characters or more", min_length=32))
     partitions: int = setting("HELIOGRAPH_DM_PARTITIONS", integer(1, 100), default=8)
     """Partitions of the log; fixed by the first start on a database."""
-    replicas: int = setting("HELIOGRAPH_DM_REPLICAS", integer(1, 5), default=1)
-    """Copies of each stream in a NATS cluster; 3 survives the loss of a server."""
     log_days: int = setting("HELIOGRAPH_DM_LOG_DAYS", integer(1, 3650), default=30)
     """How long the log is kept beside the tables, for `dm verify`."""
     inbox_days: float = setting("HELIOGRAPH_DM_INBOX_DAYS", seconds(0.00001, 3650), default=30.0)

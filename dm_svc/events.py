@@ -29,7 +29,7 @@ from dm_svc.domain.values import ConversationId, InboxEntry, LogEntry, UserId
 from heliograph.events.v1 import live_events_pb2, message_events_pb2
 from mesh.clock import Clock
 from mesh.events import event
-from mesh.jetstream import JetStream, MessagingUnavailable, Stored
+from mesh.jetstream import JetStream, MessagingUnavailable, Outgoing, Stored
 
 DEDUP_SECONDS = 120.0
 INBOX_KEPT_SECONDS = 24 * 3600
@@ -51,7 +51,7 @@ def log_stream(partition: int) -> str:
     return f"DM_{partition:02}"
 
 
-def log_stream_config(partition: int, *, replicas: int, days: int) -> StreamConfig:
+def log_stream_config(partition: int, *, days: int) -> StreamConfig:
     """Return how a partition of the log is kept."""
     return StreamConfig(
         name=log_stream(partition),
@@ -61,12 +61,11 @@ def log_stream_config(partition: int, *, replicas: int, days: int) -> StreamConf
         discard=DiscardPolicy.NEW,
         max_age=days * 24 * 3600,
         duplicate_window=DEDUP_SECONDS,
-        num_replicas=replicas,
         allow_direct=True,
     )
 
 
-def inbox_stream_config(*, replicas: int) -> StreamConfig:
+def inbox_stream_config() -> StreamConfig:
     """Return how announcements are kept."""
     return StreamConfig(
         name=INBOX,
@@ -75,7 +74,6 @@ def inbox_stream_config(*, replicas: int) -> StreamConfig:
         retention=RetentionPolicy.LIMITS,
         discard=DiscardPolicy.OLD,
         max_age=INBOX_KEPT_SECONDS,
-        num_replicas=replicas,
     )
 
 
@@ -91,12 +89,12 @@ class Log:
         self._jetstream = jetstream
         self.partitions = partitions
 
-    async def declare(self, *, replicas: int, days: int) -> None:
+    async def declare(self, *, days: int) -> None:
         """Create the streams, or bring them to this configuration."""
         for partition in range(self.partitions):
-            await self._jetstream.declare_stream(log_stream_config(partition, replicas=replicas, days=days))
+            await self._jetstream.declare_stream(log_stream_config(partition, days=days))
         # In a cluster the copies make it safe; alone, what is lost is announced by Postgres.
-        await self._jetstream.declare_stream(inbox_stream_config(replicas=replicas), synced=replicas > 1)
+        await self._jetstream.declare_stream(inbox_stream_config(), synced=self._jetstream.replicas > 1)
 
     def partition_of(self, conversation_id: ConversationId) -> int:
         """Return the partition of a conversation."""
@@ -155,10 +153,8 @@ class Announcer:
 
     async def deliver(self, entries: Sequence[InboxEntry]) -> None:
         """Announce entries that are committed, each inbox in order; returns when JetStream has them. Safe to repeat."""
-        async with asyncio.TaskGroup() as group:
-            for delivered in _by_user(entries):
-                announced = event(delivered)
-                group.create_task(self._jetstream.publish(announced.subject, announced.payload))
+        announced = [event(delivered) for delivered in _by_user(entries)]
+        await self._jetstream.publish_all([Outgoing(one.subject, one.payload) for one in announced])
 
     async def tell_position(self, partition: int, position: int) -> None:
         """Say how far a partition's owner has come. Best effort."""

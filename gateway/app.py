@@ -16,6 +16,9 @@ from gateway.engine import Engine
 from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import MAX_BODY_BYTES, Endpoint
+from gateway.http.inbox_stream import DOCUMENT as INBOX_DOCUMENT
+from gateway.http.inbox_stream import PATH as INBOX_PATH
+from gateway.http.inbox_stream import InboxStreams
 from gateway.http.origins import Origins
 from gateway.http.socket import Sockets
 from gateway.live.hub import SWEEP_SECONDS, Hub
@@ -65,7 +68,10 @@ class Gateway:
         documents = Documents(
             schema,
             introspection=development,
-            trusted=read_registry(config.trusted_documents) if config.trusted_documents else (),
+            trusted=[
+                INBOX_DOCUMENT,
+                *(read_registry(config.trusted_documents) if config.trusted_documents else ()),
+            ],
             only_trusted=config.only_trusted == ON,
         )
         engine = Engine(
@@ -80,6 +86,7 @@ class Gateway:
         admission = Admission()
         self._endpoint = Endpoint(engine, callers, origins, admission)
         self._sockets = Sockets(engine, callers, origins, admission)
+        self._inbox_streams = InboxStreams(engine, callers, origins)
         self._drain_seconds = config.process.drain_seconds
         self.health = Health()
         self.health.depends_on("services", lambda: _any_answers(clients))
@@ -90,6 +97,7 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         health.add_routes(app, self.health)
         app.router.add_route("*", PATH, self._handle)
+        app.router.add_route("*", INBOX_PATH, self._inbox_streams.handle)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -114,7 +122,9 @@ class Gateway:
     async def drain(self) -> None:
         """Be no longer ready, and send the sockets to other processes."""
         self.health.draining = True
-        await self._sockets.drain(self._drain_seconds * DRAIN_SHARE)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sockets.drain(self._drain_seconds * DRAIN_SHARE))
+            group.create_task(self._inbox_streams.drain(self._drain_seconds * DRAIN_SHARE))
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":

@@ -38,7 +38,7 @@ class AnnounceEntries:
         while True:
             try:
                 await self.announcer.deliver(entries)
-            except* MessagingUnavailable:
+            except MessagingUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

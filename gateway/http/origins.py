@@ -3,7 +3,7 @@
 from aiohttp import web
 from yarl import URL
 
-ALLOWED_HEADERS = "Authorization, Content-Type, Accept, traceparent"
+ALLOWED_HEADERS = "Authorization, Content-Type, Accept, Last-Event-ID, traceparent"
 PREFLIGHT_SECONDS = 600
 
 
@@ -28,7 +28,7 @@ class Origins:
             response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response
 
-    def mark(self, request: web.Request, response: web.Response) -> None:
+    def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Say to the browser that its page may read the answer."""
         origin = request.headers.get("Origin")
         if origin is not None and origin in self._allowed:

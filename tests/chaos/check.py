@@ -48,12 +48,15 @@ class Check:
         self.faults[kind] += 1
 
     def count(self, name: str, value: float) -> None:
-        """State how much there was of something, such as `acked`; it decides nothing."""
-        self._counts[name] = value
+        """State how much there was of something, such as `acked`; it decides nothing. Again adds."""
+        self._counts[name] = self._counts.get(name, 0) + value
 
     def none_may_be(self, name: str, value: int, *examples: object) -> None:
-        """State how often something happened that must never happen, such as `lost`; the promise holds only with 0."""
-        self._counts[name] = value
+        """State how often something happened that must never happen, such as `lost`; the promise holds only with 0.
+
+        Again adds.
+        """
+        self.count(name, value)
         self.require(
             value == 0, f"{value} {name}" + (f", such as {', '.join(map(str, examples[:5]))}" if examples else "")
         )

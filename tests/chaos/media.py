@@ -7,13 +7,9 @@ the copy is started again. The place of a photo is named by the SHA-256 of its c
 """
 
 import asyncio
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from devstack.folder import temporary_folder
 from devstack.stack import Stack
@@ -23,6 +19,7 @@ from mesh.config import S3Config
 from mesh.objectstore import ObjectStore
 from tests import pictures
 from tests.chaos.check import Check
+from tests.chaos.power import can_cut_power, copy_sparse, make_file_system, mounted
 from tests.chaos.storm import Storm, freeze, kill
 from tests.media_client import MediaClient, UploadRefused, connected, is_whole
 
@@ -33,7 +30,6 @@ SABOTAGES = {
 
 SERVERS = ("postgres", "nats", "s3")
 UPLOADERS = 4
-IMAGE_BYTES = 1536 * 1024**2
 UNSYNCED: Mapping[str, Mapping[str, str]] = {
     "s3": {
         "filer_conf": '{"version":1,"locations":[{"locationPrefix":"/buckets/","fsync":false}]}',
@@ -81,8 +77,8 @@ async def _power_cut(check: Check, wanted: int) -> tuple[list[str], list[str]]:
     with temporary_folder("power") as folder:
         image, copy, disk = folder / "disk.img", folder / "after.img", folder / "disk"
         disk.mkdir(mode=0o755)
-        _make_file_system(image)
-        with _mounted(image, disk):
+        make_file_system(image)
+        with mounted(image, disk):
             async with Stack(disk / "state", services=["media_svc"], servers=SERVERS, settings=settings) as stack:
                 async with connected(stack) as client:
                     check.say(f"{wanted} photos are uploaded, then the power is cut")
@@ -90,8 +86,8 @@ async def _power_cut(check: Check, wanted: int) -> tuple[list[str], list[str]]:
                 for name in ("s3", "postgres", "nats", "media_svc.work", "media_svc.serve"):
                     stack.pause(name)
                 check.fault("power_cut")
-                await asyncio.to_thread(_copy_sparse, image, copy)
-        with _mounted(copy, disk):
+                await asyncio.to_thread(copy_sparse, image, copy)
+        with mounted(copy, disk):
             async with Stack(disk / "state", services=[], servers=SERVERS, settings=settings) as stack:
                 return await _compare(check, stack, medias)
 
@@ -136,38 +132,3 @@ async def _objects(stack: Stack) -> AsyncIterator[ObjectStore]:
     config = S3Config(stack.s3.endpoint, stack.state.s3_access_key, stack.state.s3_secret_key, "us-east-1", None)
     async with objectstore.connect(config) as objects:
         yield objects
-
-
-def can_cut_power() -> bool:
-    """Whether file systems in image files can be mounted here."""
-    if os.geteuid() != 0 or not shutil.which("mkfs.ext4") or not shutil.which("mount"):
-        return False
-    with temporary_folder("loop") as folder:
-        image, disk = folder / "try.img", folder / "disk"
-        disk.mkdir()
-        try:
-            _make_file_system(image, size_bytes=16 * 1024**2)
-            with _mounted(image, disk):
-                return True
-        except subprocess.CalledProcessError:
-            return False
-
-
-def _make_file_system(image: Path, *, size_bytes: int = IMAGE_BYTES) -> None:
-    with image.open("wb") as file:
-        file.truncate(size_bytes)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True, capture_output=True)
-
-
-@contextmanager
-def _mounted(image: Path, disk: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=True, capture_output=True)
-    disk.chmod(0o755)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(disk)], check=True, capture_output=True)
-
-
-def _copy_sparse(image: Path, copy: Path) -> None:
-    subprocess.run(["cp", "--sparse=always", str(image), str(copy)], check=True)

@@ -293,7 +293,6 @@ async def running_rig(
 
 DEFAULTS: dict[str, Any] = {
     "partitions": 8,
-    "replicas": 1,
     "log_days": 30,
     "inbox_days": 30.0,
     "read_wait_seconds": 3.0,

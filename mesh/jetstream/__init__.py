@@ -10,7 +10,6 @@ import secrets
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import nats.errors
@@ -20,81 +19,47 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 
-from mesh.cancellation import raise_if_cancelled
-from mesh.errors import RefusedToServe, Unavailable
+from mesh.errors import RefusedToServe
+from mesh.jetstream.address import Address
+from mesh.jetstream.publisher import PUBLISH_SECONDS, Outgoing, Publisher, Stored
+from mesh.jetstream.pull import Pull, Received, read
+from mesh.jetstream.trouble import MessagingUnavailable, StreamBehind, translated
 from mesh.telemetry import get_logger
 
-PUBLISH_SECONDS = 5.0
-REQUEST_SECONDS = 30.0
 START_SECONDS = 10.0
 """How long a process that starts waits for NATS."""
-HEARTBEAT_SECONDS = 1.0
-MISSED_HEARTBEATS = 2.5
-"""A consumer that is silent for so many heartbeats is gone: what it has is late by 2.5 s at most."""
 RECONNECT_WAIT_SECONDS = 0.25
-_NANOSECONDS = 1_000_000_000
 _NO_MESSAGE_FOUND = 10037
 _SEQUENCE_NOT_FOUND = 10043
 
 _log = get_logger(__name__)
 
 
-class StreamBehind(Exception):
-    """A stream ends before a position that was read from it: its data was lost, or restored from an older copy.
-
-    Reading on would skip, in silence, whatever is stored next under the sequences that were read before.
-    """
-
-
-class MessagingUnavailable(Unavailable):
-    """NATS is away, or did not acknowledge in time; a publish may have been stored: repeat it with the same id."""
-
-    reason = "MESSAGING_UNAVAILABLE"
-    message = "messaging does not answer right now; retry soon"
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A publish acknowledgement: the message is on disk at `sequence`; `duplicate` when its id was known already."""
-
-    stream: str
-    sequence: int
-    duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of a stream."""
-
-    subject: str
-    payload: bytes
-    headers: dict[str, str]
-    stream_sequence: int
-    consumer_sequence: int
-    deliveries: int
-    """1 for the first delivery."""
-
-
 class JetStream:
     """One connection to NATS. It reconnects by itself, for ever; calls meanwhile fail with `MessagingUnavailable`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, replicas: int = 1) -> None:
         self._client = client
         self._context = client.jetstream(timeout=PUBLISH_SECONDS)
+        self._publisher = Publisher(client)
         self._pulls: set[Pull] = set()
+        self.replicas = replicas
+        """How many copies of each stream there are."""
 
     def on_reconnect(self) -> None:
-        """End the pulls of the lost connection at once: their requests died with it, in silence."""
+        """End what waits on the lost connection at once: its requests died with it, in silence."""
+        self._publisher.lose()
         for pull in self._pulls:
             pull.lose()
 
     async def declare_stream(self, config: StreamConfig, *, synced: bool = True) -> None:
-        """Create the stream, or bring an existing one to this configuration. Safe to repeat.
+        """Create the stream, or bring an existing one to this configuration, with as many copies as the address says.
 
-        A stream that is not `synced` is acknowledged before it is on disk, whatever the server's setting: five times
-        as fast, and right only for what can be made again from another place.
+        Safe to repeat. A stream that is not `synced` is acknowledged before it is on disk, whatever the server's
+        setting: five times as fast, and right only for what can be made again from another place.
         """
-        with _translated():
+        config = config.evolve(num_replicas=self.replicas)
+        with translated():
             if not synced:
                 await self._declare_unsynced(config)
                 return
@@ -121,13 +86,19 @@ class JetStream:
         headers: dict[str, str] | None = None,
     ) -> Stored:
         """Store a message and return where; a `message_id` seen within the stream's dedup window stores nothing new."""
-        sent = dict(headers or {})
         if message_id is not None:
-            sent["Nats-Msg-Id"] = message_id
-        with _translated():
+            headers = {**(headers or {}), "Nats-Msg-Id": message_id}
+        (stored,) = await self.publish_all([Outgoing(subject, payload, headers)])
+        return stored
+
+    async def publish_all(self, messages: Sequence[Outgoing]) -> list[Stored]:
+        """Store messages, each for itself and in this order; return where each is.
+
+        `MessagingUnavailable` when one of them was not acknowledged: any may be stored then.
+        """
+        with translated():
             self._refuse_while_away()
-            ack = await self._context.publish(subject, payload, headers=sent or None)
-        return Stored(ack.stream, ack.seq, bool(ack.duplicate))
+            return await self._publisher.publish(messages)
 
     def _refuse_while_away(self) -> None:
         # nats-py would keep it and send it after a reconnect, when its caller has long given up.
@@ -142,7 +113,7 @@ class JetStream:
         """
         batch = secrets.token_hex(16)
         *first, (subject, payload, headers) = messages
-        with _translated():
+        with translated():
             for number, (its_subject, its_payload, its_headers) in enumerate(first, start=1):
                 place = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
                 await self._client.publish(its_subject, its_payload, headers={**its_headers, **place})
@@ -170,7 +141,7 @@ class JetStream:
             if asyncio.iscoroutine(result):
                 await result
 
-        with _translated():
+        with translated():
             subscription = await self._client.subscribe(subject, queue=queue, cb=call, pending_msgs_limit=pending_limit)
             try:
                 # Without the flush a notice that is sent elsewhere a moment later can be missed.
@@ -193,7 +164,7 @@ class JetStream:
 
     async def last_sequence(self, stream: str, *, subject: str | None = None) -> int:
         """Return the sequence of the newest message of the stream, or of one subject in it; 0 when there is none."""
-        with _translated():
+        with translated():
             if subject is None:
                 return (await self._context.stream_info(stream)).state.last_seq
             try:
@@ -203,7 +174,7 @@ class JetStream:
 
     async def get(self, stream: str, sequence: int) -> Received | None:
         """Return one message of the stream; `None` when it was removed or never was."""
-        with _translated():
+        with translated():
             try:
                 found = await self._context.get_msg(stream, sequence)
             except nats.js.errors.NotFoundError:
@@ -219,7 +190,7 @@ class JetStream:
 
     async def erase(self, stream: str, sequence: int) -> None:
         """Overwrite one message of the stream, so that its bytes are gone; the others keep theirs. Safe to repeat."""
-        with _translated():
+        with translated():
             answer = await self.raw_request(f"$JS.API.STREAM.MSG.DELETE.{stream}", {"seq": sequence})
         error = answer.get("error", {})
         if error and error.get("err_code") not in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND):
@@ -272,13 +243,13 @@ class JetStream:
 
     async def ensure_consumer(self, stream: str, config: ConsumerConfig) -> str:
         """Create or update a consumer and return its name."""
-        with _translated():
+        with translated():
             info = await self._context.add_consumer(stream, config)
         return info.name
 
     async def raw_request(self, subject: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Call the server's JSON API where nats-py has no method for it."""
-        with _translated():
+        with translated():
             reply = await self._client.request(subject, json.dumps(payload).encode(), timeout=PUBLISH_SECONDS)
         answer: dict[str, Any] = json.loads(reply.data)
         return answer
@@ -290,7 +261,7 @@ class JetStream:
 
     async def ping(self) -> None:
         """Raise `MessagingUnavailable` unless NATS answers."""
-        with _translated():
+        with translated():
             await self._client.flush(timeout=2)
 
     @asynccontextmanager
@@ -298,7 +269,7 @@ class JetStream:
         """Open pull requests on an existing consumer."""
         inbox = self._client.new_inbox()
         pull = Pull(self._client, inbox, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", batch)
-        with _translated():
+        with translated():
             subscription = await self._client.subscribe(inbox, cb=pull.take, pending_msgs_limit=batch * 4)
         self._pulls.add(pull)
         try:
@@ -320,89 +291,6 @@ class JetStream:
             if self._client.is_connected:
                 with suppress(nats.errors.Error):
                     await self._client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
-
-
-class Pull:
-    """Messages of one consumer as they come."""
-
-    def __init__(self, client: Client, inbox: str, subject: str, batch: int) -> None:
-        self._client = client
-        self._inbox = inbox
-        self._subject = subject
-        self._batch = batch
-        self._asked = 0
-        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
-
-    async def take(self, message: Msg) -> None:
-        """Keep what the server has sent."""
-        self._arrived.put_nowait(message)
-
-    def lose(self) -> None:
-        """Say that the connection was lost, so that `batches` ends."""
-        self._arrived.put_nowait(None)
-
-    async def batches(self) -> AsyncIterator[list[Msg]]:
-        """Yield what has arrived, at least one message each time; `MessagingUnavailable` when the consumer is gone."""
-        while True:
-            if self._asked <= self._batch // 2:
-                await self._ask(self._batch - self._asked)
-            messages = [await self._next()]
-            while not self._arrived.empty() and len(messages) < self._batch:
-                messages.append(self._arrived.get_nowait())
-            stored = [message for message in messages if message is not None and not self._is_status(message)]
-            self._asked -= len(stored)
-            if stored:
-                yield stored
-            if None in messages:
-                raise MessagingUnavailable("the connection was lost")
-
-    def left(self) -> list[Msg]:
-        """Return what has arrived and was not yielded, for a caller that stops and gives it back."""
-        messages = [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
-        return [message for message in messages if message is not None and "Status" not in (message.headers or {})]
-
-    async def _ask(self, count: int) -> None:
-        request = {
-            "batch": count,
-            "expires": int(REQUEST_SECONDS * _NANOSECONDS),
-            "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
-        }
-        with _translated():
-            await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
-        self._asked += count
-
-    async def _next(self) -> Msg | None:
-        if not self._arrived.empty():
-            return self._arrived.get_nowait()
-        with _translated():
-            async with asyncio.timeout(HEARTBEAT_SECONDS * MISSED_HEARTBEATS):
-                return await self._arrived.get()
-
-    def _is_status(self, message: Msg) -> bool:
-        status = (message.headers or {}).get("Status")
-        if status is None:
-            return False
-        if status == "100":  # heartbeat: the consumer lives and has nothing
-            return True
-        pending = (message.headers or {}).get("Nats-Pending-Messages")
-        if status in ("404", "408") or (status == "409" and pending is not None):
-            self._asked = max(0, self._asked - int(pending or self._asked))
-            return True
-        description = (message.headers or {}).get("Description", "")
-        raise MessagingUnavailable(f"the consumer ended: {status} {description}")
-
-
-def read(message: Msg) -> Received:
-    """Take a stream message apart."""
-    metadata = message.metadata
-    return Received(
-        subject=message.subject,
-        payload=message.data,
-        headers=dict(message.headers or {}),
-        stream_sequence=metadata.sequence.stream,
-        consumer_sequence=metadata.sequence.consumer,
-        deliveries=metadata.num_delivered,
-    )
 
 
 async def refuse_unless_syncing(client_varz: Callable[[], Awaitable[dict[str, Any]]]) -> None:
@@ -429,8 +317,9 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
         if not client.is_closed:
             _log.warning("nats_disconnected")
 
+    address = Address.of(url)
     client = Client()
-    jetstream = JetStream(client)
+    jetstream = JetStream(client, replicas=address.replicas)
 
     async def on_reconnect() -> None:
         _log.info("nats_reconnected")
@@ -439,7 +328,7 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
     try:
         async with asyncio.timeout(START_SECONDS):
             await client.connect(
-                url,
+                list(address.servers),
                 name=name,
                 tls=tls,
                 error_cb=on_error,
@@ -456,7 +345,7 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
     except (nats.errors.Error, OSError) as error:  # TimeoutError is an OSError
         await client.close()
         raise MessagingUnavailable(
-            f"NATS at {_host_of(url)} does not answer or does not know us; start it or correct HELIOGRAPH_NATS_URL"
+            f"NATS at {address} does not answer or does not know us; start it or correct HELIOGRAPH_NATS_URL"
         ) from error
     try:
         yield jetstream
@@ -464,22 +353,15 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
         await client.close()
 
 
-def _host_of(url: str) -> str:
-    return url.rpartition("@")[2].rpartition("//")[2]
-
-
-_OUR_FAULT = (nats.js.errors.BadRequestError, nats.errors.MaxPayloadError, nats.errors.BadSubjectError)
-"""What no retry can help."""
-
-
-class _translated:  # noqa: N801 - reads as a verb phrase
-    """Turn what nats-py raises when NATS is away into `MessagingUnavailable`, and lose no cancellation."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(error, _OUR_FAULT):
-            raise MessagingUnavailable from error
-        if error is None:
-            raise_if_cancelled()
+__all__ = [
+    "JetStream",
+    "MessagingUnavailable",
+    "Outgoing",
+    "Pull",
+    "Received",
+    "Stored",
+    "StreamBehind",
+    "connect",
+    "read",
+    "refuse_unless_syncing",
+]

@@ -1,26 +1,16 @@
-"""`python -m dm_rig serve|work|migrate`: dm_svc after one of its collaborators was replaced."""
+"""Breaks dm_svc on purpose, in its own processes: `DM_SABOTAGE` names how. Python imports this file at its start."""
 
 import asyncio
 import os
 import sys
 from dataclasses import replace
 
-from nats.js.api import ConsumerConfig
-
-from dm_svc import app
-from dm_svc.config import Config
-from dm_svc.domain import fold as folding
-from dm_svc.domain.rules import MAP_VERSION
-from dm_svc.events import Log
-from dm_svc.usecases.persist_entries import PersistEntries
-from dm_svc.wire import log_entry_appended
-from mesh import entry
-from mesh.events import event
-from mesh.jetstream import JetStream, Stored, read
-
 
 def redelivering_consumer():
     """Read the log with a durable consumer that redelivers what was not taken at once."""
+    from nats.js.api import ConsumerConfig
+
+    from mesh.jetstream import JetStream, read
 
     async def read_in_order(self, stream, *, after, batch=500, subject=None):
         name = await self.ensure_consumer(stream, ConsumerConfig(durable_name="redelivering", ack_wait=5))
@@ -45,6 +35,8 @@ def redelivering_consumer():
 
 def position_apart():
     """Commit the position before the rows, in a transaction of its own."""
+    from dm_svc.usecases.persist_entries import PersistEntries
+
     persist = PersistEntries._persist
 
     async def apart(self, works):
@@ -58,6 +50,12 @@ def position_apart():
 
 def reply_before_ack():
     """Acknowledge a send before the log has."""
+    from dm_svc.domain.rules import MAP_VERSION
+    from dm_svc.events import Log
+    from dm_svc.wire import log_entry_appended
+    from mesh.events import event
+    from mesh.jetstream import Stored
+
     running = set()
 
     async def append(self, entry):
@@ -75,6 +73,8 @@ def reply_before_ack():
 
 def counter_unread():
     """Count what was read up instead of looking at the pointer."""
+    from dm_svc.domain import fold as folding
+
     read_up_to = folding._Folding._read
 
     def counted(self, thread, entry, change):
@@ -88,13 +88,10 @@ def counter_unread():
     folding._Folding._read = counted
 
 
-if __name__ == "__main__":
-    {
-        "redelivering_consumer": redelivering_consumer,
-        "position_apart": position_apart,
-        "reply_before_ack": reply_before_ack,
-        "counter_unread": counter_unread,
-    }[os.environ["RIG_SABOTAGE"]]()
-    raise SystemExit(
-        entry.main("dm_rig", Config, app.start, components=["dm_svc"], arguments=sys.argv[1:], environment=os.environ)
-    )
+SABOTAGES = {
+    sabotage.__name__: sabotage
+    for sabotage in (redelivering_consumer, position_apart, reply_before_ack, counter_unread)
+}
+
+if "dm_svc" in sys.orig_argv and (chosen := os.environ.get("DM_SABOTAGE")) in SABOTAGES:
+    SABOTAGES[chosen]()

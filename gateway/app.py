@@ -13,6 +13,7 @@ from gateway.config import ON, Config
 from gateway.context import Services
 from gateway.documents import Documents, read_registry
 from gateway.engine import Engine
+from gateway.http import page
 from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import MAX_BODY_BYTES, Endpoint
@@ -80,6 +81,7 @@ class Gateway:
         admission = Admission()
         self._endpoint = Endpoint(engine, callers, origins, admission)
         self._sockets = Sockets(engine, callers, origins, admission)
+        self._shows_page = development
         self._drain_seconds = config.process.drain_seconds
         self.health = Health()
         self.health.depends_on("services", lambda: _any_answers(clients))
@@ -90,6 +92,8 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         health.add_routes(app, self.health)
         app.router.add_route("*", PATH, self._handle)
+        if self._shows_page:
+            page.add_routes(app)
         runner = web.AppRunner(
             app,
             access_log=None,

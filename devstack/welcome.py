@@ -50,6 +50,7 @@ async def welcome(state: State, folder: StateFolder) -> str:
     return "\n".join(
         [
             f"GraphQL: {state.addresses['graphql']}",
+            f"To try it in a browser: {state.addresses['graphql'].removesuffix('graphql')}",
             f"Token of {ME} (7 days): {token}",
             f"All addresses and credentials: {folder.state_file}",
             "Try:",

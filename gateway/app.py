@@ -13,8 +13,10 @@ from gateway.config import ON, Config
 from gateway.context import Services
 from gateway.documents import Documents, read_registry
 from gateway.engine import Engine
+from gateway.http import connections, page
 from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
+from gateway.http.connections import Connections
 from gateway.http.endpoint import MAX_BODY_BYTES, Endpoint
 from gateway.http.inbox_stream import DOCUMENT as INBOX_DOCUMENT
 from gateway.http.inbox_stream import PATH as INBOX_PATH
@@ -39,6 +41,8 @@ COST_PER_MINUTE = 600_000
 ADDRESS_COST_PER_MINUTE = 6_000_000
 DEVELOPMENT_FACTOR = 1_000
 """In development one machine plays a whole crowd."""
+TOKEN_CHECK_SECONDS = 5.0
+"""How soon the sockets of tokens are closed whose key was withdrawn."""
 DRAIN_SHARE = 0.5
 """Share of the time to drain in which sockets are told to leave."""
 PATH = "/graphql"
@@ -52,6 +56,8 @@ async def start(process: Process, config: Config) -> None:
     hub = Hub(clients)
     gateway = Gateway(config, clients, hub)
     process.loop("live_events", lambda: _hear(config.nats_url, hub))
+    process.loop("waiting_connections", every(connections.SWEEP_SECONDS, "waiting_connections", gateway.end_waiting))
+    process.loop("token_check", every(TOKEN_CHECK_SECONDS, "token_check", gateway.check_tokens))
     process.loop("inbox_sweep", every(SWEEP_SECONDS, "inbox_sweep", hub.sweep))
     await process.enter(health.serve(gateway.health, config.process.metrics_listen))
     await process.enter(gateway.serve(config.process.listen))
@@ -87,6 +93,9 @@ class Gateway:
         self._endpoint = Endpoint(engine, callers, origins, admission)
         self._sockets = Sockets(engine, callers, origins, admission)
         self._inbox_streams = InboxStreams(engine, callers, origins)
+        self._connections = Connections()
+        self._runner: web.AppRunner | None = None
+        self._shows_page = development
         self._drain_seconds = config.process.drain_seconds
         self.health = Health()
         self.health.depends_on("services", lambda: _any_answers(clients))
@@ -97,7 +106,9 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         health.add_routes(app, self.health)
         app.router.add_route("*", PATH, self._handle)
-        app.router.add_route("*", INBOX_PATH, self._inbox_streams.handle)
+        app.router.add_route("*", INBOX_PATH, self._handle)
+        if self._shows_page:
+            page.add_routes(app)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -107,6 +118,7 @@ class Gateway:
             auto_decompress=False,
         )
         await runner.setup()
+        self._runner = runner
         host, _, port = listen.rpartition(":")
         # With a short queue, a burst of new connections would wait a second for its second SYN.
         site = web.TCPSite(runner, host, int(port), backlog=1_024)
@@ -126,7 +138,22 @@ class Gateway:
             group.create_task(self._sockets.drain(self._drain_seconds * DRAIN_SHARE))
             group.create_task(self._inbox_streams.drain(self._drain_seconds * DRAIN_SHARE))
 
+    async def end_waiting(self) -> None:
+        """End connections that only wait."""
+        if self._runner is not None and self._runner.server is not None:
+            self._connections.sweep(self._runner.server.connections)
+
+    async def check_tokens(self) -> None:
+        """Close the sockets of people whose tokens are valid no more."""
+        await self._sockets.check_tokens()
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        with self._connections.busy(request.protocol):
+            return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path == INBOX_PATH:
+            return await self._inbox_streams.handle(request)
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._sockets.handle(request)
         return await self._endpoint.handle(request)

@@ -2,7 +2,8 @@
 
 A person's token is a JWT (EdDSA, Ed25519) with `sub` (the user id), `aud`, `iat`, `exp` and `kid` in its header.
 The gateway verifies it and passes the very same token on; every service verifies it again, so a service that is
-taken over can't speak for people who did not call. Keys come from a JWKS file only, never from the token.
+taken over can't speak for people who did not call. Keys come from a JWKS file only, never from the token. The file is
+read again when it changes: keys are rotated without a restart, and one that is withdrawn takes its tokens along.
 """
 
 import hashlib
@@ -10,17 +11,23 @@ import json
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from mesh import telemetry
 from mesh.config import TokenConfig
 from mesh.errors import RefusedToServe, Unauthenticated
 
 ALGORITHM = "EdDSA"
 CACHED_TOKENS = 20_000
 MAX_TOKEN_LENGTH = 4096
+KEYS_LOOK_SECONDS = 5.0
+"""How often it is looked whether the file of keys has changed."""
+
+_log = telemetry.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +69,55 @@ def current_viewer() -> Viewer | None:
 
 
 class TokenVerifier:
-    """Verifies tokens with a fixed set of keys; a verified token is remembered until it expires."""
+    """Verifies tokens with the keys of a file, or fixed ones; a verified token is remembered until it expires."""
 
-    def __init__(self, keys: dict[str, jwt.PyJWK], audience: str) -> None:
+    def __init__(self, keys: dict[str, jwt.PyJWK], audience: str, *, file: Path | None = None) -> None:
         self._keys = keys
         self._audience = audience
         self._known: dict[str, Viewer] = {}
+        self._file = file
+        self._changed_ns = _changed_ns(file)
+        self._look_at = time.monotonic() + KEYS_LOOK_SECONDS
+        self._times_read = 1
 
     @classmethod
     def from_config(cls, config: TokenConfig) -> "TokenVerifier":
         """Read the JWKS file; `RefusedToServe` unless it holds Ed25519 public keys, at least one, each with a `kid`."""
         try:
-            keys = dict(_public_key(one) for one in json.loads(config.keys.read_text(encoding="utf-8"))["keys"])
+            return cls(_read_keys(config.keys), config.audience, file=config.keys)
         except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
             raise RefusedToServe(f"{config.keys} (HELIOGRAPH_JWT_KEYS) can't be used: {error}") from error
-        if not keys:
-            raise RefusedToServe(f"{config.keys} (HELIOGRAPH_JWT_KEYS) holds no key: nobody could sign in")
-        return cls(keys, config.audience)
+
+    @property
+    def keys_read(self) -> int:
+        """Return how often keys have been read; when it has grown, what was verified before may be valid no more."""
+        self._look()
+        return self._times_read
+
+    def _look(self) -> None:
+        """Read the keys again when their file has changed; one that can't be used changes nothing, and is logged."""
+        now = time.monotonic()
+        if self._file is None or now < self._look_at:
+            return
+        self._look_at = now + KEYS_LOOK_SECONDS
+        if (changed_ns := _changed_ns(self._file)) == self._changed_ns:
+            return
+        try:
+            self._keys = _read_keys(self._file)
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
+            _log.error("jwt_keys_unusable", problem=str(error))
+            return
+        self._changed_ns = changed_ns
+        self._known.clear()
+        self._times_read += 1
+        _log.info("jwt_keys_read", keys=len(self._keys))
 
     def verify(self, authorization: str | None) -> Viewer:
         """Return the person of an `Authorization: Bearer ...` value; `Unauthenticated` when it is not valid now."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated
+        self._look()
         known = self._known.get(token)
         if known is None:
             known = self._decode(token)
@@ -113,6 +146,21 @@ class TokenVerifier:
         if not 0 < user_id < 1 << 63:
             raise Unauthenticated
         return Viewer(user_id, int(claims["exp"]), token)
+
+
+def _read_keys(file: Path) -> dict[str, jwt.PyJWK]:
+    keys = dict(_public_key(one) for one in json.loads(file.read_text(encoding="utf-8"))["keys"])
+    if not keys:
+        raise ValueError("it holds no key: nobody could sign in")
+    return keys
+
+
+def _changed_ns(file: Path | None) -> int:
+    """Return when a file was changed; 0 without one."""
+    try:
+        return file.stat().st_mtime_ns if file else 0
+    except OSError:
+        return 0
 
 
 def _public_key(one: dict[str, str]) -> tuple[str, jwt.PyJWK]:

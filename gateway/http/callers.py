@@ -22,6 +22,11 @@ class CallerReader:
         """Return the caller of an `Authorization` value; without one nobody in particular."""
         return Caller(self._verifier.verify(authorization) if authorization is not None else None, address)
 
+    @property
+    def keys_read(self) -> int:
+        """Return how often the keys that tokens are verified with have been read; it grows when they change."""
+        return self._verifier.keys_read
+
     def address(self, request: web.Request) -> str:
         """Return the network address of the client."""
         if self._trusted_proxies:

@@ -4,6 +4,7 @@ Refused before GraphQL sees it: other types than JSON (which keeps plain forms o
 64 KiB, pages of foreign origins, tokens that don't verify. Whatever is wrong with a body, the answer is 4xx.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from mesh.auth import set_viewer
 from mesh.errors import InvalidArgument, Overloaded, ResourceExhausted, Unauthenticated
 
 MAX_BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 METHODS = "GET, POST, OPTIONS"
@@ -79,6 +81,8 @@ class Endpoint:
             return _json(401, accepted, errors.refusal(error), WWW_Authenticate="Bearer")
         except BodyInvalid as error:
             return _json(400, accepted, errors.refusal(error))
+        except TimeoutError:
+            return _json(408, accepted, errors.request_error("the body took too long", "BODY_TOO_SLOW"))
         except web.HTTPRequestEntityTooLarge:
             return _json(413, accepted, errors.request_error("the body is too large", "BODY_TOO_LARGE"))
         except web.HTTPUnsupportedMediaType:
@@ -115,7 +119,9 @@ async def _read_post(request: web.Request) -> Request:
         raise web.HTTPUnsupportedMediaType
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType
-    return request_of(_decoded(await request.read()))
+    async with asyncio.timeout(BODY_SECONDS):
+        body = await request.read()
+    return request_of(_decoded(body))
 
 
 def _read_get(request: web.Request) -> Request:

@@ -66,6 +66,7 @@ class Sockets:
         self._callers = callers
         self._origins = origins
         self._open: set[Socket] = set()
+        self._keys_read = callers.keys_read
         self.draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -99,6 +100,17 @@ class Sockets:
         async with asyncio.TaskGroup() as group:
             for socket in list(self._open):
                 group.create_task(socket.leave(within_seconds))
+
+    async def check_tokens(self) -> None:
+        """Close the sockets whose tokens are valid no more; only after a change of the keys there are any."""
+        if self._keys_read == (keys_read := self._callers.keys_read):
+            return
+        self._keys_read = keys_read
+        async with asyncio.TaskGroup() as group:
+            for socket in list(self._open):
+                if not socket.is_authentic():
+                    group.create_task(socket.refuse())
+                await asyncio.sleep(0)  # verifying thousands of signatures must not hold the loop
 
 
 class Socket:
@@ -143,6 +155,20 @@ class Socket:
         await asyncio.sleep(random.uniform(0, within_seconds))  # noqa: S311 - not a secret
         advice = {"reconnectAfterMs": random.randint(100, 5_000)}  # noqa: S311 - not a secret
         await self._close(1012, json.dumps(advice))
+
+    def is_authentic(self) -> bool:
+        """Whether the token still verifies; a socket without one isn't asked."""
+        if self._caller.viewer is None:
+            return True
+        try:
+            self._callers.caller(f"Bearer {self._caller.viewer.token}", self._caller.address)
+        except Unauthenticated:
+            return False
+        return True
+
+    async def refuse(self) -> None:
+        """Close the socket of somebody whose token is valid no more."""
+        await self._close(4403, "UNAUTHENTICATED: the token is valid no more")
 
     async def _take(self, text: str) -> bool:
         """Handle a message; `False` when the socket was closed for it."""

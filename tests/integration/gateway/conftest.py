@@ -61,11 +61,11 @@ class Starter:
     """Starts gateways with settings of a test's own; all of them end with the test."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
-        self._folder = folder
+        self.keys = folder / "jwks.json"
         self._stack = stack
 
     async def __call__(self, world: World | None = None, **settings: Any) -> Running:
-        keys = self._folder / "jwks.json"
+        keys = self.keys
         public = json.loads(OKPAlgorithm.to_jwk(KEY.public_key()))
         keys.write_text(json.dumps({"keys": [{**public, "kid": KEY_ID, "alg": "EdDSA"}]}))
         environment = settings.pop("environment", "development")

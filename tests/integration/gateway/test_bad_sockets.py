@@ -3,19 +3,25 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
+from graphql import validate
+from strawberry.extensions.query_depth_limiter import create_validator
 
+from gateway import limits
+from gateway.schema import build
 from tests.integration.gateway.conftest import Running, token
 from tests.integration.gateway.http_corpus import doubling
 from tests.integration.gateway.probe import probed
 
 PROTOCOL = "graphql-transport-ws"
 HELD_SECONDS = 0.05
+SCHEMA = build()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +166,11 @@ async def play(running: Running, one: Case) -> int | None:
             return channel.close_code
 
 
-async def test_G2_bad_websocket_input_is_answered_or_closed_by_the_protocol(running: Running) -> None:
-    assert len(CASES) >= 100
+async def problems_with(running: Running, some: Iterable[Case]) -> list[str]:
+    """What is wrong with how these cases end."""
     problems = []
     async with probed() as probe:
-        for one in CASES:
+        for one in some:
             probe.take()
             code = await play(running, one)
             await asyncio.sleep(0.005)
@@ -172,8 +178,34 @@ async def test_G2_bad_websocket_input_is_answered_or_closed_by_the_protocol(runn
                 problems.append(f"{one.name}: held the loop for {held * 1000:.0f} ms")
             if (code != one.code and one.code != -1) or code in (1006, 1011):
                 problems.append(f"{one.name}: {code} instead of {one.code}")
+    return problems
+
+
+async def test_G2_bad_websocket_input_is_answered_or_closed_by_the_protocol(running: Running) -> None:
+    assert len(CASES) >= 100
+    problems = await problems_with(running, CASES)
     assert not problems, "\n".join(problems)
     assert not running.hub._users
+
+
+async def test_G2_a_socket_that_ends_abnormally_is_caught(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A parser that lets through what is not JSON, as the stock handler does."""
+    monkeypatch.setattr(orjson, "loads", json.loads)
+    problems = await problems_with(running, (one for one in CASES if one.name.startswith("text ")))
+    assert len([problem for problem in problems if ": 1006 " in problem or ": 1011 " in problem]) >= 5
+    caplog.clear()
+
+
+async def test_G2_a_stock_limiter_that_holds_the_loop_is_caught_on_a_socket(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strawberry's own limiter of depth measures a fragment anew at each spread."""
+    stock = create_validator(limits.MAX_DEPTH, None)
+    monkeypatch.setattr(limits, "check_structure", lambda tree: validate(SCHEMA, tree, [stock]))
+    problems = await problems_with(running, [case("doubling", ask(doubling(16)), code=None)])
+    assert [problem for problem in problems if "held the loop" in problem]
 
 
 async def test_a_socket_that_says_nothing_is_closed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

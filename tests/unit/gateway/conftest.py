@@ -29,7 +29,7 @@ class Asker:
     def __init__(self, world: World, **options: Any) -> None:
         self.world = world
         self.services = Services(clients(world), Hub(clients(world)), CursorSigner("k" * 32))
-        self.documents = Documents(SCHEMA, introspection=True)
+        self.documents = options.pop("documents", None) or Documents(SCHEMA, introspection=True)
         self.engine = Engine(
             documents=self.documents,
             services=self.services,

@@ -83,6 +83,7 @@ class World:
         self.seen: set[tuple[int, int]] = set()
         self.messages: dict[str, list[message_pb2.Message]] = defaultdict(list)
         self.read: dict[tuple[str, int], int] = defaultdict(int)
+        self.requests: set[tuple[str, int]] = set()
         self.inboxes: dict[int, list[inbox_pb2.InboxEntry]] = defaultdict(list)
         self.oldest_kept: dict[int, int] = defaultdict(int)
         self.uploads: dict[str, upload_pb2.Upload] = {}
@@ -291,6 +292,11 @@ class World:
             raise error(NotFound, "USER_NOT_FOUND")
         return self.users[user_id]
 
+    def _somebody_else(self, user_id: int) -> user_pb2.User:
+        if user_id == auth.viewer_id():
+            raise error(InvalidArgument, "CANNOT_FOLLOW_SELF")
+        return self._user(user_id)
+
     def GetUserByUsername(self, request: graph_service_pb2.GetUserByUsernameRequest) -> Any:
         for user in self.users.values():
             if user.username == request.username.lower():
@@ -311,7 +317,7 @@ class World:
         )
 
     def Follow(self, request: graph_service_pb2.FollowRequest) -> Any:
-        user = self._user(request.user_id)
+        user = self._somebody_else(request.user_id)
         self.follows.add((auth.viewer_id(), request.user_id))
         return graph_service_pb2.FollowResponse(user=user)
 
@@ -321,12 +327,16 @@ class World:
         return graph_service_pb2.UnfollowResponse(user=user)
 
     def Block(self, request: graph_service_pb2.BlockRequest) -> Any:
-        self._user(request.user_id)
+        if request.user_id == auth.viewer_id():
+            raise error(InvalidArgument, "CANNOT_BLOCK_SELF")
+        if request.user_id not in self.users:
+            raise error(NotFound, "USER_NOT_FOUND")
         self.blocks.add((auth.viewer_id(), request.user_id))
         return graph_service_pb2.BlockResponse()
 
     def Unblock(self, request: graph_service_pb2.UnblockRequest) -> Any:
-        self._user(request.user_id)
+        if request.user_id not in self.users:
+            raise error(NotFound, "USER_NOT_FOUND")
         self.blocks.discard((auth.viewer_id(), request.user_id))
         return graph_service_pb2.UnblockResponse()
 
@@ -534,6 +544,8 @@ class World:
 
     def IgnoreMessageRequest(self, request: message_service_pb2.IgnoreMessageRequestRequest) -> Any:
         found = self._needed(request.conversation_id)
+        if (request.conversation_id, auth.viewer_id()) not in self.requests:
+            raise error(FailedPrecondition, "NOT_A_MESSAGE_REQUEST")
         found.state = conversation_pb2.CONVERSATION_STATE_IGNORED
         return message_service_pb2.IgnoreMessageRequestResponse(conversation=found)
 

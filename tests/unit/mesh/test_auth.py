@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from pathlib import Path
 
@@ -142,3 +143,34 @@ async def test_the_viewer_belongs_to_the_task_of_the_call() -> None:
     assert await asyncio.gather(*(asyncio.create_task(call(one)) for one in (1, 2, None))) == [1, 2, None]
     with pytest.raises(Unauthenticated):
         viewer()
+
+
+def test_a_key_that_is_withdrawn_takes_its_tokens_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "KEYS_LOOK_SECONDS", 0.0)
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [jwk(KEY), jwk(OTHER_KEY)]}))
+    verifier = TokenVerifier.from_config(TokenConfig(file, AUDIENCE))
+    old, new = signed(), signed(OTHER_KEY, kid=key_id_of(OTHER_KEY))
+    assert verifier.verify(f"Bearer {old}").user_id == verifier.verify(f"Bearer {new}").user_id == 42
+    before = verifier.keys_read
+    file.write_text(json.dumps({"keys": [jwk(OTHER_KEY)]}))
+    os.utime(file, (1, 1))
+    assert verifier.keys_read == before + 1
+    assert verifier.verify(f"Bearer {new}").user_id == 42
+    with pytest.raises(Unauthenticated):
+        verifier.verify(f"Bearer {old}")
+
+
+@pytest.mark.parametrize("broken", ["", "{}", '{"keys": []}', '{"keys": [{"kty": "RSA"}]}'])
+def test_a_key_file_that_becomes_unusable_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.setattr(auth, "KEYS_LOOK_SECONDS", 0.0)
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [jwk(KEY)]}))
+    verifier = TokenVerifier.from_config(TokenConfig(file, AUDIENCE))
+    file.write_text(broken)
+    os.utime(file, (1, 1))
+    assert verifier.verify(f"Bearer {signed()}").user_id == 42
+    file.unlink()
+    assert verifier.verify(f"Bearer {signed()}").user_id == 42

@@ -66,6 +66,7 @@ class Gateway:
             introspection=development,
             trusted=read_registry(config.trusted_documents) if config.trusted_documents else (),
             only_trusted=config.only_trusted == ON,
+            compiled=config.compiled_plans == ON,
         )
         engine = Engine(
             documents=documents,

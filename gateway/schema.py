@@ -112,7 +112,8 @@ def _strawberry_schema() -> strawberry.Schema:
 
 
 def _close(field: GraphQLField) -> None:
-    """Refuse viewers without a token before the field's own resolver runs: a new field can't be left open."""
+    """Refuse viewers without a token before the field's own resolver runs: a new field can't be left open. What a plan
+    has fetched for the field is not fetched again."""
     for name in ("resolve", "subscribe"):
         inner: Any = getattr(field, name)
         if inner is not None:
@@ -123,6 +124,8 @@ def _closed(inner: Any) -> Any:
     def resolve(source: Any, info: Any, **arguments: Any) -> Any:
         if info.context.viewer is None:
             raise Unauthenticated
+        if info.path.key in info.context.fetched:
+            return info.context.fetched.again(info.path.key)
         return inner(source, info, **arguments)
 
     return resolve

@@ -79,6 +79,7 @@ class Gateway:
                 *(read_registry(config.trusted_documents) if config.trusted_documents else ()),
             ],
             only_trusted=config.only_trusted == ON,
+            compiled=config.compiled_plans == ON,
         )
         engine = Engine(
             documents=documents,

@@ -65,3 +65,5 @@ class Config:
     """A JSON file of documents by their SHA-256."""
     only_trusted: str = setting("HELIOGRAPH_ONLY_TRUSTED_DOCUMENTS", choice(ON, OFF), default=OFF)
     """`on`: only documents of that file are executed."""
+    compiled_plans: str = setting("HELIOGRAPH_COMPILED_PLANS", choice(ON, OFF), default=ON)
+    """`off`: graphql-core executes everything; answers stay the same, to the byte."""

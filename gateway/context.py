@@ -26,6 +26,35 @@ class Services:
     cursors: CursorSigner
 
 
+class Fetched:
+    """What root fields have come to, by their keys in the answer: who takes over an execution fetches nothing twice."""
+
+    __slots__ = ("_outcomes",)
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str | int, tuple[Any, Exception | None]] = {}
+
+    def __contains__(self, key: str | int) -> bool:
+        return key in self._outcomes
+
+    async def keep(self, key: str, arriving: Awaitable[T]) -> T:
+        """Return what arrives, and remember it, a failure too."""
+        try:
+            value = await arriving
+        except Exception as error:
+            self._outcomes[key] = (None, error)
+            raise
+        self._outcomes[key] = (value, None)
+        return value
+
+    async def again(self, key: str | int) -> Any:
+        """Return what had arrived, or raise its failure."""
+        value, error = self._outcomes[key]
+        if error is not None:
+            raise error
+        return value
+
+
 @dataclass(slots=True)
 class Context:
     """One operation: an HTTP request, or one operation of a socket."""
@@ -33,6 +62,7 @@ class Context:
     services: Services
     viewer: Viewer | None
     shared: dict[Hashable, asyncio.Future[Any]] = field(default_factory=dict)
+    fetched: Fetched = field(default_factory=Fetched)
     _loaders: Loaders | None = None
 
     @property

@@ -25,6 +25,7 @@ from graphql import (
 
 from gateway import errors, limits
 from gateway.errors import QueryTooComplex
+from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
 KEPT_CHARACTERS = 16 * 1024 * 1024
@@ -62,6 +63,8 @@ class Document:
     tree: DocumentNode
     schema: GraphQLSchema
     sizes: tuple[str, ...]
+    plans: Plans | None = None
+    """`None` when plans are switched off."""
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
@@ -116,8 +119,10 @@ class Documents:
         introspection: bool,
         trusted: Iterable[str] = (),
         only_trusted: bool = False,
+        compiled: bool = True,
     ) -> None:
         self._schema = schema
+        self._compiled = compiled
         self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
         self._only_trusted = only_trusted
         self._recent: OrderedDict[str, Found] = OrderedDict()
@@ -175,7 +180,8 @@ class Documents:
             raise QueryTooComplex(measure="depth", at_most=limits.MAX_DEPTH) from None
         if failures := validate(self._schema, tree, self._rules, max_errors=MAX_ERRORS):
             raise DocumentRejected(failures, code=errors.VALIDATION_FAILED)
-        return Document(text, tree, self._schema, limits.size_variables(tree))
+        plans = Plans(self._schema, tree) if self._compiled else None
+        return Document(text, tree, self._schema, limits.size_variables(tree), plans)
 
     def _remember(self, text: str, found: Found) -> None:
         self._recent[text] = found

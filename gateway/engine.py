@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
-from graphql.execution.values import get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 from prometheus_client import Counter, Histogram
 
 from gateway import errors
@@ -76,6 +76,7 @@ class Prepared:
 
     document: Document
     operation: OperationDefinitionNode
+    variables: VariableValues
     request: Request
     caller: Caller
 
@@ -133,7 +134,7 @@ class Engine:
         if isinstance(coerced, list):
             answer = {"errors": [errors.formatted(error) for error in coerced]}
             raise RequestRefused(answer, code=errors.BAD_USER_INPUT)
-        return Prepared(document, operation, request, caller)
+        return Prepared(document, operation, coerced, request, caller)
 
     def spend(self, caller: Caller, cost: int) -> None:
         """Take a cost from the buckets of a caller; `RateLimited` when they are empty."""
@@ -169,13 +170,19 @@ class Engine:
             return
         try:
             async for event in source:
-                # Loaders and shared answers are of one event: the next one must see what has changed since.
-                of_event = executor.build_per_event_executor(event)
-                of_event.context_value = Context(self._services, prepared.caller.viewer)
-                yield await self._timed(prepared, _completed(execute_subscription_event(of_event)))
+                yield await self._timed(prepared, self._execute_event(prepared, executor, event))
         finally:
             if (close := getattr(source, "aclose", None)) is not None:
                 await close()
+
+    async def _execute_event(self, prepared: Prepared, executor: Executor[Any], event: Any) -> bytes:
+        # Loaders and shared answers are of one event: the next one must see what has changed since.
+        context = Context(self._services, prepared.caller.viewer)
+        if (answer := await _planned(prepared, context, event)) is not None:
+            return answer
+        of_event = executor.build_per_event_executor(event)
+        of_event.context_value = context
+        return await _completed(execute_subscription_event(of_event))
 
     def _document(self, request: Request) -> Document:
         persisted = request.extensions.get("persistedQuery")
@@ -187,6 +194,9 @@ class Engine:
         return self._documents.by_text(request.query)
 
     async def _execute(self, prepared: Prepared, context: Context) -> bytes:
+        return await _planned(prepared, context) or await self._execute_by_core(prepared, context)
+
+    async def _execute_by_core(self, prepared: Prepared, context: Context) -> bytes:
         result = execute(
             prepared.document.schema,
             prepared.document.tree,
@@ -218,6 +228,13 @@ class Engine:
             _seconds.labels(kind).observe(time.monotonic() - started)
 
 
+async def _planned(prepared: Prepared, context: Context, event: Any = None) -> bytes | None:
+    """Return the answer by the document's plan; `None` when graphql-core must answer."""
+    if (plans := prepared.document.plans) is None:
+        return None
+    return await plans.answer(prepared.operation, prepared.variables, context, event)
+
+
 async def _completed(result: Awaitable[ExecutionResult] | ExecutionResult) -> bytes:
     return _finished(await result if isawaitable(result) else result)
 
@@ -225,5 +242,5 @@ async def _completed(result: Awaitable[ExecutionResult] | ExecutionResult) -> by
 def _finished(result: ExecutionResult) -> bytes:
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
-        answer = {"errors": [errors.formatted(error) for error in result.errors], "data": result.data}
+        answer = {"errors": [errors.formatted(error) for error in errors.in_order(result.errors)], "data": result.data}
     return orjson.dumps(answer)

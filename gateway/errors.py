@@ -4,6 +4,7 @@ An error of the tree shows its `reason` as `extensions.code` and its metadata be
 is ours: it is logged under the request id and shown as INTERNAL. The table of reasons stands in `protos/README.md`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
@@ -66,6 +67,11 @@ def formatted(error: GraphQLError) -> GraphQLFormattedError:
     answer = error.formatted
     answer["extensions"] = _extensions(error, answer)
     return answer
+
+
+def in_order(found: Iterable[GraphQLError]) -> list[GraphQLError]:
+    """Return errors in the order of the document and of its lists; they come in whichever order services answered."""
+    return sorted(found, key=lambda error: ([*map(tuple, error.locations or ())], error.path or []))
 
 
 def request_error(message: str, code: str, **extensions: Any) -> dict[str, Any]:

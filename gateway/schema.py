@@ -80,7 +80,7 @@ class Subscription(MessageSubscriptions, LiveSubscriptions):
 
 def build() -> GraphQLSchema:
     """Return the schema for graphql-core, every root field closed to those who don't say who they are."""
-    schema = core_of(_strawberry_schema())
+    schema = core_of(strawberry_schema())
     if problems := validate_schema(schema):
         raise problems[0]
     for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
@@ -91,7 +91,7 @@ def build() -> GraphQLSchema:
 
 def sdl() -> str:
     """Return the schema in GraphQL's schema language."""
-    return _strawberry_schema().as_str() + "\n"
+    return strawberry_schema().as_str() + "\n"
 
 
 def write_sdl() -> int:
@@ -105,14 +105,16 @@ def core_of(schema: strawberry.Schema) -> GraphQLSchema:
     return schema._schema
 
 
-def _strawberry_schema() -> strawberry.Schema:
+def strawberry_schema() -> strawberry.Schema:
+    """Return the schema as Strawberry knows it, its root fields open."""
     return strawberry.Schema(
         query=Query, mutation=Mutation, subscription=Subscription, config=StrawberryConfig(scalar_map=SCALARS)
     )
 
 
 def _close(field: GraphQLField) -> None:
-    """Refuse viewers without a token before the field's own resolver runs: a new field can't be left open."""
+    """Refuse viewers without a token before the field's own resolver runs: a new field can't be left open. What a plan
+    has fetched for the field is not fetched again."""
     for name in ("resolve", "subscribe"):
         inner: Any = getattr(field, name)
         if inner is not None:
@@ -123,6 +125,8 @@ def _closed(inner: Any) -> Any:
     def resolve(source: Any, info: Any, **arguments: Any) -> Any:
         if info.context.viewer is None:
             raise Unauthenticated
+        if info.path.key in info.context.fetched:
+            return info.context.fetched.again(info.path.key)
         return inner(source, info, **arguments)
 
     return resolve

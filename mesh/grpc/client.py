@@ -8,14 +8,15 @@ Balancing is round-robin over all addresses of the name.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
-from grpc.aio import AioRpcError, ClientCallDetails, Metadata
+from grpc.aio import AioRpcError
+from grpc.aio._typing import MetadataType
 from prometheus_client import Counter, Histogram
 
 from mesh import auth, telemetry
@@ -66,10 +67,9 @@ async def connect(
             # How long one attempt to connect may take, in spite of its name; a TLS handshake needs CPU on both sides.
             ("grpc.min_reconnect_backoff_ms", 2_000),
         ],
-        interceptors=[_CallCarrier(default_seconds)],
     )
     try:
-        yield channel
+        yield CarryingChannel(channel, default_seconds)
     finally:
         await channel.close()
 
@@ -106,46 +106,106 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     return config
 
 
-class _CallCarrier(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds to a call what travels with it, and translates its failure."""
+class CarryingChannel(grpc.aio.Channel):
+    """A channel whose unary calls bear what travels with them, and raise errors of `mesh.errors`.
 
-    def __init__(self, default_seconds: float) -> None:
+    A wrapper instead of gRPC's own interceptor, which makes a task and two call objects more for each call: that took a
+    quarter of its time. What a stub returns can be awaited, and nothing else.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, default_seconds: float = DEFAULT_SECONDS) -> None:
+        self._channel = channel
         self._default_seconds = default_seconds
 
-    async def intercept_unary_unary(
+    def unary_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Return a callable for a unary method."""
+        call = self._channel.unary_unary(method, *arguments, **options)
+        return _Carried(method, call, self._default_seconds).call
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> Any:
+        """Return the plain callable."""
+        return self._channel.unary_stream(*arguments, **options)
+
+    def stream_unary(self, *arguments: Any, **options: Any) -> Any:
+        """Return the plain callable."""
+        return self._channel.stream_unary(*arguments, **options)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> Any:
+        """Return the plain callable."""
+        return self._channel.stream_stream(*arguments, **options)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Return how the connection stands."""
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Return when the connection stands otherwise."""
+        await self._channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Return when it is connected."""
+        await self._channel.channel_ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close it."""
+        await self._channel.close(grace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+
+class _Carried:
+    """A unary method."""
+
+    __slots__ = ("_call", "_default_seconds", "_method", "_ok", "_seconds")
+
+    def __init__(self, method: str, call: Any, default_seconds: float) -> None:
+        self._method = method
+        self._call = call
+        self._default_seconds = default_seconds
+        self._ok = _handled.labels(method, "OK")
+        self._seconds = _seconds.labels(method)
+
+    async def call(
         self,
-        continuation: Callable[[ClientCallDetails, Any], Any],
-        client_call_details: ClientCallDetails,
         request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - gRPC's own word for the deadline of a call
+        metadata: MetadataType | None = None,
+        **options: Any,
     ) -> Any:
-        method = client_call_details.method
-        name = method.decode() if isinstance(method, bytes) else method
         started = time.monotonic()
-        outcome = "OK"
         try:
-            details = ClientCallDetails(
-                method,
-                _seconds_left(client_call_details.timeout or self._default_seconds),
-                _travelling(client_call_details.metadata),
-                client_call_details.credentials,
-                client_call_details.wait_for_ready,
+            reply = await self._call(
+                request,
+                timeout=_seconds_left(timeout or self._default_seconds),
+                metadata=(*(metadata or ()), *_travelling()),
+                **options,
             )
-            call = await continuation(details, request)
-            await call
-        except AioRpcError as failure:
-            outcome = failure.code().name
-            raise error_of(failure) from failure
-        except DeadlineExceeded:  # no time was left to call at all
-            outcome = "DEADLINE_EXCEEDED"
-            raise
-        except asyncio.CancelledError:
-            outcome = "CANCELLED"
+        except BaseException as failure:
+            _handled.labels(self._method, _outcome(failure)).inc()
+            if isinstance(failure, AioRpcError):
+                raise error_of(failure) from failure
             raise
         else:
-            return call
+            self._ok.inc()
+            return reply
         finally:
-            _handled.labels(name, outcome).inc()
-            _seconds.labels(name).observe(time.monotonic() - started)
+            self._seconds.observe(time.monotonic() - started)
+
+
+def _outcome(failure: BaseException) -> str:
+    match failure:
+        case AioRpcError():
+            return failure.code().name
+        case DeadlineExceeded():  # no time was left to call at all
+            return "DEADLINE_EXCEEDED"
+        case asyncio.CancelledError():
+            return "CANCELLED"
+    return "UNKNOWN"
 
 
 def _seconds_left(wanted: float) -> float:
@@ -158,9 +218,7 @@ def _seconds_left(wanted: float) -> float:
     return min(wanted, left)
 
 
-def _travelling(metadata: Metadata | None) -> Metadata:
-    carried = Metadata(*(metadata or ()))
-    carried.add("traceparent", telemetry.traceparent())
+def _travelling() -> Iterator[tuple[str, str]]:
+    yield "traceparent", telemetry.traceparent()
     if (person := auth.current_viewer()) is not None:
-        carried.add("authorization", f"Bearer {person.token}")
-    return carried
+        yield "authorization", f"Bearer {person.token}"

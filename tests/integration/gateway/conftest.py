@@ -98,6 +98,7 @@ DEFAULTS = {
     "trusted_proxies": 0,
     "trusted_documents": None,
     "only_trusted": "off",
+    "compiled_plans": "on",
 }
 
 

@@ -1,0 +1,187 @@
+"""The gateway's hot document beside Apollo Server, Mercurius with JIT and stock Strawberry; its sockets.
+
+All answer the home screen (20 posts of 8 fields, 10 reels) from one gRPC backend, each server on one core of its own,
+the backend and the load on the other. Ours has on what it has in production: tokens, metrics, limits, deadlines; the
+others check no token. That all of them answer the same is checked first. Without npm the Node servers are left out.
+"""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+
+from benchmarks.bench import Bench
+from benchmarks.hot_document.http_load import Connections, connections
+from benchmarks.hot_document.keys import token_and_keys
+from benchmarks.load import closed_loop, open_loop
+from benchmarks.measure import Comparison, cpu_seconds, interleaved, memory_mib
+from devstack.folder import CHECKOUT, temporary_folder
+
+PYTHON = str(CHECKOUT / ".venv/bin/python")
+MODULE = "benchmarks.hot_document"
+RIVALS = CHECKOUT / "benchmarks/hot_document/rivals"
+INSTALL = CHECKOUT / "tests/e2e/clients/install.sh"
+CALLERS = 32
+RATE_PER_S = 400.0
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, OTHER_CORE = CORES[0], CORES[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs."""
+
+    name: str
+    process_id: int
+    connections: Connections
+
+
+async def run(bench: Bench) -> None:
+    """Compare answers, then throughput in turn, then latencies at one rate."""
+    _stay_on(OTHER_CORE)
+    async with AsyncExitStack() as stack:
+        servers, tell_backend = await _start(bench, stack)
+        await _compare_answers(bench, servers, tell_backend)
+        await _throughput(bench, servers)
+        await _latency(bench, servers)
+
+
+async def _start(bench: Bench, stack: AsyncExitStack) -> tuple[dict[str, Server], Callable[[str], Awaitable[None]]]:
+    keys = stack.enter_context(temporary_folder("keys")) / "jwks.json"
+    token = token_and_keys(keys)
+    backend = await stack.enter_async_context(_process(OTHER_CORE, PYTHON, "-m", f"{MODULE}.backend"))
+    ports = (await _line(backend)).split()
+    commands = {
+        kind: (PYTHON, "-m", f"{MODULE}.server", kind, *ports, str(keys)) for kind in ("ours", "plain", "stock")
+    }
+    if node := await _node(bench):
+        protos = str(CHECKOUT / "protos")
+        commands |= {kind: (node, str(RIVALS / f"{kind}.mjs"), *ports, protos) for kind in ("mercurius", "apollo")}
+    servers = {}
+    for name, command in commands.items():
+        process = await stack.enter_async_context(_process(SERVER_CORE, *command))
+        port = int(await _line(process))
+        servers[name] = Server(name, process.pid, await stack.enter_async_context(connections(port, token)))
+
+    async def tell_backend(word: str) -> None:
+        assert backend.stdin is not None
+        backend.stdin.write(f"{word}\n".encode())
+        await _line(backend)
+
+    return servers, tell_backend
+
+
+async def _compare_answers(
+    bench: Bench, servers: Mapping[str, Server], tell_backend: Callable[[str], Awaitable[None]]
+) -> None:
+    await tell_backend("same")
+    answers = {name: await server.connections.ask() for name, server in servers.items()}
+    await tell_backend("turns")
+    for name, answer in answers.items():
+        bench.require(orjson.loads(answer) == orjson.loads(answers["ours"]), f"{name} answers what the gateway answers")
+    bench.require(answers["ours"] == answers["plain"], "a plan answers with the bytes of graphql-core")
+    bench.say(f"{len(answers)} servers answer the same: {len(answers['ours']):,} bytes")
+
+
+async def _throughput(bench: Bench, servers: Mapping[str, Server]) -> None:
+    seconds = 1.0 if bench.quick else 2.0
+    busy: dict[str, float] = {}
+
+    def side(server: Server) -> Callable[[], Awaitable[float]]:
+        async def measured() -> float:
+            began, used = time.perf_counter(), cpu_seconds(server.process_id)
+            outcome = await closed_loop(server.connections.ask, callers=CALLERS, seconds=seconds)
+            busy[server.name] = (cpu_seconds(server.process_id) - used) / (time.perf_counter() - began)
+            bench.require(not outcome.failed, f"{server.name} answers everything: {dict(outcome.failures)}")
+            return outcome.per_s
+
+        return measured
+
+    for server in servers.values():
+        await closed_loop(server.connections.ask, callers=8, seconds=seconds)
+    compared = await interleaved(bench.size(7, 3), **{name: side(server) for name, server in servers.items()})
+    bench.table(
+        ["server", "requests/s", "ours : it", "core busy", "MiB"],
+        [
+            (
+                name,
+                f"{compared.median(name):,.0f}",
+                f"{compared.ratio('ours', name):.2f}",
+                f"{busy[name]:.0%}",
+                f"{memory_mib(server.process_id):.0f}",
+            )
+            for name, server in servers.items()
+        ],
+    )
+    bench.figure("requests_per_s", compared.median("ours"), "the gateway, one core")
+    for name, figure in (
+        ("mercurius", "ratio_to_mercurius_jit"),
+        ("apollo", "ratio_to_apollo"),
+        ("stock", "ratio_to_stock_strawberry"),
+        ("plain", "ratio_to_graphql_core"),
+    ):
+        _ratio(bench, compared, name, figure)
+
+
+def _ratio(bench: Bench, compared: Comparison, name: str, figure: str) -> None:
+    if name in compared.rounds[0]:
+        bench.figure(figure, compared.ratio("ours", name), "requests/s, median over the rounds")
+
+
+async def _latency(bench: Bench, servers: Mapping[str, Server]) -> None:
+    bench.say(f"Latencies at {RATE_PER_S:.0f} requests/s (open loop)")
+    rows = []
+    for name in ("ours", "mercurius"):
+        if (server := servers.get(name)) is None:
+            continue
+        outcome = await open_loop(server.connections.ask, per_s=RATE_PER_S, seconds=bench.seconds / 2)
+        bench.require(not outcome.failed, f"{name} answers everything: {dict(outcome.failures)}")
+        rows.append(
+            (name, *(f"{outcome.percentile_ms(percent):.1f}" for percent in (50, 99)), f"{outcome.driver_late_ms:.1f}")
+        )
+        if name == "ours":
+            bench.figure("p99_ms", outcome.percentile_ms(99), f"at {RATE_PER_S:.0f} requests/s")
+    bench.table(["server", "p50 ms", "p99 ms", "driver late ms"], rows)
+
+
+async def _node(bench: Bench) -> str | None:
+    """Return the path of `node`, the rivals' packages in place; `None` where npm can't be had."""
+    if shutil.which("npm") is None:
+        bench.say("Without npm: Apollo and Mercurius are left out")
+        return None
+    process = await asyncio.create_subprocess_exec("bash", str(INSTALL), str(RIVALS), stdout=-1, stderr=-1)
+    output, problems = await process.communicate()
+    if process.returncode != 0:
+        bench.say(f"Apollo and Mercurius could not be installed:\n{problems.decode()[-500:]}")
+        return None
+    return output.decode().strip()
+
+
+@asynccontextmanager
+async def _process(core: int, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=CHECKOUT, stdin=-1, stdout=-1, preexec_fn=lambda: _stay_on(core)
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 30)
+    if not line:
+        raise RuntimeError("a server ended before it listened")
+    return line.decode().strip()
+
+
+def _stay_on(core: int) -> None:
+    os.sched_setaffinity(0, {core})

@@ -1,0 +1,123 @@
+"""A compiled operation, and one execution of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphql.execution.values import VariableValues
+
+from gateway.context import Context
+from gateway.execution.arguments import Arguments
+
+Complete = Callable[[Any, "Run"], Any]
+"""Turns a resolved value into what stands in the answer; `Surprise` for one that it does not expect."""
+Resolve = Callable[[Any, "Run"], Any]
+"""Turns an object into what stands in the answer for one of its fields; a `Place` for what is still awaited."""
+
+
+class Surprise(Exception):
+    """A value that a plan does not expect: graphql-core knows what to answer."""
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """Where the answer has a gap until something arrives."""
+
+    key: str
+    arriving: Awaitable[Any]
+    complete: Complete
+    target: dict[str, Any] | None = None
+
+    def abandon(self) -> None:
+        """Await it no more."""
+        if isinstance(self.arriving, Coroutine):
+            self.arriving.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of one selection, in the order of the answer."""
+
+    resolvers: tuple[tuple[str, Resolve], ...]
+    awaited: tuple[str, ...]
+    """Keys of those that may have to be awaited."""
+
+    def of(self, source: Any, run: "Run") -> dict[str, Any]:
+        """Return the answer for an object, with gaps where something is awaited."""
+        finished = {key: resolve(source, run) for key, resolve in self.resolvers}
+        for key in self.awaited:
+            if type(place := finished[key]) is Place:
+                place.target = finished
+        return finished
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled operation."""
+
+    fields: Fields
+    arguments: tuple[Arguments, ...]
+    """Of the resolvers whose arguments differ from request to request."""
+
+    async def run(self, context: Context, variables: VariableValues, root: Any = None) -> Any:
+        """Return the `data` of the answer; whatever is raised means that graphql-core must answer."""
+        run = Run(context, variables, self.arguments)
+        data, places = run.walk(self.fields.of, root)
+        if places:
+            await run.arrive_all(places, of_root=True)
+        return data
+
+
+class Run:
+    """One execution of a plan: walk as far as one can, await what is missing, walk on from there."""
+
+    __slots__ = ("_arguments", "_kwargs", "_places", "context", "variables")
+
+    def __init__(self, context: Context, variables: VariableValues, arguments: Sequence[Arguments]) -> None:
+        self.context = context
+        self.variables = variables
+        self._arguments = arguments
+        self._kwargs: list[dict[str, Any] | None] = [None] * len(arguments)
+        self._places: list[Place] = []
+
+    def kwargs(self, slot: int) -> dict[str, Any]:
+        """Return what a resolver is called with; found out once per execution."""
+        if (known := self._kwargs[slot]) is None:
+            known = self._kwargs[slot] = self._arguments[slot].of(self.context, self.variables)
+        return known
+
+    def await_at(self, key: str, arriving: Awaitable[Any], complete: Complete) -> Place:
+        """Note that the answer has a gap."""
+        place = Place(key, arriving, complete)
+        self._places.append(place)
+        return place
+
+    def walk(self, complete: Complete, value: Any) -> tuple[Any, list[Place]]:
+        """Return the answer for a value and the gaps in it. No `await` in here: `_places` is of this walk alone."""
+        places = self._places = []
+        try:
+            return complete(value, self), places
+        except BaseException:
+            for place in places:
+                place.abandon()
+            raise
+
+    async def arrive_all(self, places: list[Place], *, of_root: bool = False) -> None:
+        """Fill gaps at the same time, so that loaders see all of their keys at once. Ends when all have ended."""
+        arrivals = [self._arrive(place, of_root=of_root) for place in places]
+        if len(arrivals) == 1:
+            return await arrivals[0]
+        for outcome in await asyncio.gather(*arrivals, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+        return None
+
+    async def _arrive(self, place: Place, *, of_root: bool) -> None:
+        arriving = self.context.fetched.keep(place.key, place.arriving) if of_root else place.arriving
+        value, below = self.walk(place.complete, await arriving)
+        if place.target is None:
+            raise Surprise
+        place.target[place.key] = value
+        if below:
+            await self.arrive_all(below)

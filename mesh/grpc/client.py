@@ -16,7 +16,6 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from grpc.aio import AioRpcError
-from grpc.aio._typing import MetadataType
 from prometheus_client import Counter, Histogram
 
 from mesh import auth, telemetry
@@ -174,7 +173,7 @@ class _Carried:
         request: Any,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - gRPC's own word for the deadline of a call
-        metadata: MetadataType | None = None,
+        metadata: Sequence[tuple[str, str | bytes]] | None = None,
         **options: Any,
     ) -> Any:
         started = time.monotonic()

@@ -18,7 +18,7 @@ def test_the_wildcard_of_a_kind_matches_all_its_subjects():
 
 
 def test_a_scheduled_fact_waits_on_another_subject_than_it_appears_on():
-    fact = story_events_pb2.StoryExpired(story_id=7, author_id=42)
+    fact = story_events_pb2.ExpiryApproached(second=7)
     assert events.schedule_subject_of(fact) != events.subject_of(fact)
 
 

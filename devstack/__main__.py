@@ -14,11 +14,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.credentials import write_secret
 from devstack.folder import StateFolder, default_folder, is_running
 from devstack.state import State
 from devstack.trouble import ConfigurationTrouble, Trouble
+
+if TYPE_CHECKING:
+    from devstack.stack import Stack
 
 STOP_SECONDS = 60.0
 START_SECONDS = 180.0
@@ -96,8 +100,10 @@ async def _run(folder: StateFolder, options: argparse.Namespace) -> int:
     print(f"Starting on {folder.path}", flush=True)
     stack = Stack(folder.path, services=services, gateway_listen=options.gateway, redis_failover=True)
     starting = asyncio.create_task(stack.__aenter__())
+    telling = asyncio.create_task(_tell_who_is_ready(stack, began))
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
     if not starting.done():
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -119,6 +125,16 @@ async def _run(folder: StateFolder, options: argparse.Namespace) -> int:
         print("Stopping", flush=True)
         await stack.__aexit__(None, None, None)
     return 0
+
+
+async def _tell_who_is_ready(stack: "Stack", began: float) -> None:
+    """Print who answers by now, as it changes: a first start takes a while."""
+    told: set[str] = set()
+    while True:
+        await asyncio.sleep(0.5)
+        if new := [name for name in stack.ready if name not in told]:
+            print(f"{time.monotonic() - began:5.1f} s  {', '.join(new)}", flush=True)
+            told.update(new)
 
 
 def _names(text: str) -> list[str]:

@@ -32,7 +32,7 @@ from devstack.servers import S3, Nats, Postgres, Redis, Server
 from devstack.services import Instance, Service
 from devstack.settings import NO_OVERRIDES, S3_FILER_CONF, S3_METADATA, SERVICES
 from devstack.state import State, remembered_ports
-from devstack.supervisor import Supervisor, all_of
+from devstack.supervisor import Status, Supervisor, all_of
 from devstack.trouble import ConfigurationTrouble
 from devstack.variables import Variables
 
@@ -114,6 +114,11 @@ class Stack:
         if self._state is None:
             raise RuntimeError("the stack hasn't been started")
         return dataclasses.replace(self._state, children=self._supervisor.reports)
+
+    @property
+    def ready(self) -> list[str]:
+        """Names of the processes that answer, in the order of their start; also while the others still start."""
+        return [name for name, report in self._supervisor.reports.items() if report.status is Status.READY]
 
     @property
     def postgres(self) -> Postgres:

@@ -95,7 +95,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     for stream in events.STREAMS:
         await messaging.declare_stream(stream)
     cache = Cache(clients)
-    await cache.load_functions()
+    await cache.server.load_functions()
     store = Store(database)
     clock = DatabaseClock(store.read_clock)
     await clock.synchronise()
@@ -117,7 +117,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
 
     checks = Health()
     checks.depends_on("postgres", database.ping)
-    checks.depends_on("redis", cache.ping)
+    checks.depends_on("redis", cache.server.ping)
     checks.depends_on("nats", messaging.ping)
 
     if SERVE in roles:

@@ -1,6 +1,6 @@
 """The rules of stories, and the values that they speak of. Pure: no client library, no waiting."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -293,8 +293,10 @@ def second_of(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 
 
-def live_entries(reel: Iterable[Entry], now: datetime) -> Reel:
-    """Return what is still to be seen of a reel, in its order."""
+def live_entries(reel: Reel, now: datetime) -> Reel:
+    """Return what is still to be seen of a reel, in its order: all of it while its oldest story is."""
+    if reel and is_live(reel[0].expire_time, now):
+        return reel
     return tuple(entry for entry in reel if is_live(entry.expire_time, now))
 
 

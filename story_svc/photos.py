@@ -1,6 +1,6 @@
 """Presigned addresses of photos: made here, by arithmetic, and dead with their story."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mesh.clock import Clock
 from mesh.presign import Presigner
@@ -21,25 +21,22 @@ class Photos:
     def __init__(self, presigner: Presigner, clock: Clock) -> None:
         self._presigner = presigner
         self._clock = clock
-        self._signed: dict[StoryId, tuple[SignedPhoto, float]] = {}
+        self._signed: dict[StoryId, tuple[SignedPhoto, datetime]] = {}
 
     def sign(self, story: Story) -> SignedPhoto:
         """Return the photo with an address for each variant; without addresses in the last second of its story."""
         now = self._clock.now()
         known = self._signed.get(story.story_id)
-        if known is not None:
-            signed, made = known
-            end = signed.url_expire_time
-            if end is not None and now < end and now.timestamp() - made < REUSE.total_seconds():
-                return signed
-        signed = self._sign(story)
+        if known is not None and now < known[1]:
+            return known[0]
+        signed = self._sign(story, now)
         if len(self._signed) >= SIGNED_IN_PROCESS:
             del self._signed[next(iter(self._signed))]
-        self._signed[story.story_id] = (signed, now.timestamp())
+        end = signed.url_expire_time
+        self._signed[story.story_id] = signed, min(now + REUSE, end) if end is not None else now
         return signed
 
-    def _sign(self, story: Story) -> SignedPhoto:
-        now = self._clock.now()
+    def _sign(self, story: Story, now: datetime) -> SignedPhoto:
         end = url_end(story.expire_time, now)
         if end is None:
             return SignedPhoto(story.photo, None, None)

@@ -31,12 +31,9 @@ local function split(key, fields, epoch)
     return found, missing, known, held
 end
 
--- Read fields, and take leases for those that are missing.
--- KEYS 1: hash. ARGV 1: token, 2: life of a lease in ms, 3...: fields.
--- Returns two lists: field, value, field, value ... of those with a value that is not empty; and the missing fields.
-local function read(keys, args)
-    local key, epoch = keys[1], epoch_of_server()
-    local fields = {unpack(args, 3)}
+-- Return what is held of some fields, and take leases for those that are missing.
+local function take(key, token, life_ms, fields)
+    local epoch = epoch_of_server()
     local found, missing, known, held = split(key, fields, epoch)
     if not known then
         redis.call('DEL', key)
@@ -48,14 +45,32 @@ local function read(keys, args)
             -- A lease that somebody else holds is left to them: taking it would spoil their fill.
             if not known or not held[i + 1] then
                 leases[#leases + 1] = fields[i]
-                leases[#leases + 1] = 'L' .. args[1]
+                leases[#leases + 1] = 'L' .. token
             end
         end
         if #leases > 0 then
-            redis.call('HSETEX', key, 'PX', args[2], 'FIELDS', #leases / 2, unpack(leases))
+            redis.call('HSETEX', key, 'PX', life_ms, 'FIELDS', #leases / 2, unpack(leases))
         end
     end
+    return found, missing
+end
+
+-- Read fields, and take leases for those that are missing.
+-- KEYS 1: hash. ARGV 1: token, 2: life of a lease in ms, 3...: fields.
+-- Returns two lists: field, value, field, value ... of those with a value that is not empty; and the missing fields.
+local function read(keys, args)
+    local found, missing = take(keys[1], args[1], args[2], {unpack(args, 3)})
     return {found, missing}
+end
+
+-- The same for very many fields, whose values have no line feed: one argument and two answers cost the client a tenth of
+-- many.
+-- KEYS 1: hash. ARGV 1: token, 2: life of a lease in ms, 3: fields, as a JSON list of strings.
+-- Returns two texts of lines: field, value, field, value ... of those with a value that is not empty; and the missing
+-- fields.
+local function read_lines(keys, args)
+    local found, missing = take(keys[1], args[1], args[2], cjson.decode(args[3]))
+    return {table.concat(found, '\n'), table.concat(missing, '\n')}
 end
 
 -- Read fields without leases; also on a replica.
@@ -84,5 +99,6 @@ local function fill(keys, args)
 end
 
 redis.register_function('heliograph_story_read', read)
+redis.register_function('heliograph_story_read_lines', read_lines)
 redis.register_function{function_name = 'heliograph_story_peek', callback = peek, flags = {'no-writes'}}
 redis.register_function('heliograph_story_fill', fill)

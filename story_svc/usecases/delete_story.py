@@ -42,6 +42,6 @@ class DeleteStory:
     async def _drop(self, author: UserId) -> None:
         """Hide it from now on, also when an earlier call got no further than its commit; the event does it again."""
         try:
-            await self.cache.forget_reels([author])
+            await self.cache.reels.forget([author])
         except TROUBLE as error:
             _log.warning("story_cache_write_failed", error=repr(error))

@@ -14,9 +14,9 @@ class DropFollowees:
 
     async def __call__(self, follower: UserId) -> None:
         """After a follow or an unfollow."""
-        await self.cache.forget_followees(follower, also_last_known=False)
+        await self.cache.viewers.forget_followees(follower, also_last_known=False)
 
     async def after_block(self, one: UserId, other: UserId) -> None:
         """After a block: both lists, the last known ones too, since they must not be used even in an emergency."""
         for user_id in (one, other):
-            await self.cache.forget_followees(user_id, also_last_known=True)
+            await self.cache.viewers.forget_followees(user_id, also_last_known=True)

@@ -50,6 +50,6 @@ class ExpireStory:
         live = await self._store.still_live(rest) if rest else set()
         over = [story for story in stories if story.story_id not in live]
         if over:
-            await self._cache.forget_reels({story.author_id for story in over})
-            await self._cache.drop_records([story.story_id for story in over])
+            await self._cache.reels.forget({story.author_id for story in over})
+            await self._cache.records.drop([story.story_id for story in over])
         return [story.story_id not in live for story in stories]

@@ -29,7 +29,7 @@ class FindFollowees:
         except (Unavailable, DeadlineExceeded):
             return await self.last_known(viewer)
         try:
-            await self.cache.fill_followees(viewer, lease, followees)
+            await self.cache.viewers.fill_followees(viewer, lease, followees)
         except TROUBLE as error:
             _log.warning("followees_fill_failed", error=repr(error))
         return Followees(frozenset(followees))
@@ -37,7 +37,7 @@ class FindFollowees:
     async def last_known(self, viewer: UserId) -> Followees:
         """Return the list of the last 10 minutes, stale; raise the error under way when there is none."""
         try:
-            known = await self.cache.get_last_known_followees(viewer)
+            known = await self.cache.viewers.last_known_followees(viewer)
         except TROUBLE as error:
             _log.warning("followees_read_failed", error=repr(error))
             known = None

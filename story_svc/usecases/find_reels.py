@@ -25,7 +25,7 @@ class FindReels:
         if not authors:
             return {}
         try:
-            reels, missing, lease = await self.cache.get_reels(authors)
+            reels, missing, lease = await self.cache.reels.get(authors)
         except TROUBLE as error:
             _log.warning("reels_read_failed", error=repr(error))
             return await self._without_primary(authors)
@@ -41,13 +41,13 @@ class FindReels:
             loaded = await self.store.live_entries(authors)
         except Unavailable as unavailable:
             try:
-                return await self.cache.get_reels_from_replica(authors)
+                return await self.cache.reels.get_from_replica(authors)
             except TROUBLE as error:
                 raise unavailable from error
         return {author: reel for author, reel in loaded.items() if reel}
 
     async def _keep(self, lease: Lease, loaded: dict[UserId, Reel]) -> None:
         try:
-            await self.cache.fill_reels(lease, loaded)
+            await self.cache.reels.fill(lease, loaded)
         except TROUBLE as error:
             _log.warning("reels_fill_failed", error=repr(error))

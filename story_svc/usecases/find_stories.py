@@ -34,7 +34,7 @@ class FindStories:
     async def records(self, story_ids: list[StoryId]) -> dict[StoryId, Story]:
         """Return the records of stories that ever existed, by id; it says nothing of whether they are live."""
         try:
-            found = await self.cache.get_records(story_ids)
+            found = await self.cache.records.get(story_ids)
         except TROUBLE as error:
             _log.warning("records_read_failed", error=repr(error))
             found = {}
@@ -47,6 +47,6 @@ class FindStories:
 
     async def _keep(self, loaded: dict[StoryId, Story]) -> None:
         try:
-            await self.cache.put_records(loaded.values())
+            await self.cache.records.put(loaded.values())
         except TROUBLE as error:
             _log.warning("records_write_failed", error=repr(error))

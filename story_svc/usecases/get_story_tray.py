@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from mesh.clock import Clock
 from mesh.redis import TROUBLE
@@ -60,7 +61,8 @@ class GetStoryTray:
             self.find_people([reel.author_id for reel in shown]),
             self.find_stories.records([entry.story_id for reel in shown for entry in reel.entries]),
         )
-        views = [self._view(viewer, reel, people, stories, seen) for reel in shown]
+        now = self.clock.now()
+        views = [self._view(viewer, reel, people, stories, seen, now) for reel in shown]
         return Tray(
             reels=tuple(view for view in views if view is not None),
             has_more=len(ranked) > size,
@@ -74,8 +76,9 @@ class GetStoryTray:
         people: dict[UserId, Person],
         stories: dict[StoryId, Story],
         seen: frozenset[StoryId],
+        now: datetime,
     ) -> ReelView | None:
-        """Return what is live of a reel now, after everything was awaited; `None` for nothing."""
+        """Return what is live of a reel; `now` is read after everything was awaited. `None` for nothing."""
         own = reel.author_id == viewer
         views = tuple(
             StoryView(
@@ -83,7 +86,7 @@ class GetStoryTray:
                 self.photos.sign(stories[entry.story_id]),
                 viewer_has_seen=own or entry.story_id in seen,
             )
-            for entry in live_entries(reel.entries, self.clock.now())
+            for entry in live_entries(reel.entries, now)
             if entry.story_id in stories
         )
         author = people.get(reel.author_id)
@@ -93,7 +96,7 @@ class GetStoryTray:
 
     async def _viewer(self, viewer: UserId) -> tuple[Followees, frozenset[StoryId]]:
         try:
-            state = await self.cache.get_viewer(viewer)
+            state = await self.cache.viewers.get(viewer)
         except TROUBLE as error:
             _log.warning("viewer_read_failed", error=repr(error))
             state = ViewerState(seen=None, followees=None, lease=Lease(None))
@@ -107,7 +110,7 @@ class GetStoryTray:
     async def _load_seen(self, viewer: UserId, lease: Lease) -> frozenset[StoryId]:
         seen = await self.store.seen_by(viewer)
         try:
-            await self.cache.fill_seen(viewer, lease, seen)
+            await self.cache.viewers.fill_seen(viewer, lease, seen)
         except TROUBLE as error:
             _log.warning("seen_fill_failed", error=repr(error))
         return seen

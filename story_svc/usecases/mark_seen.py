@@ -45,6 +45,6 @@ class MarkSeen:
         async with self.store.transaction() as connection:
             await self.store.insert_views(connection, viewer, sightings)
         try:
-            await self.cache.forget_seen(viewer)
+            await self.cache.viewers.forget_seen(viewer)
         except TROUBLE as error:
             _log.warning("seen_cache_write_failed", error=repr(error))

@@ -105,7 +105,7 @@ class PublishStory:
     async def _show(self, record: StoryRecord) -> None:
         """Make it seen at once; when this is lost, the event does it again."""
         try:
-            await self.cache.forget_reels([record.author_id])
-            await self.cache.put_records([record.story])
+            await self.cache.reels.forget([record.author_id])
+            await self.cache.records.put([record.story])
         except TROUBLE as error:
             _log.warning("story_cache_write_failed", error=repr(error))

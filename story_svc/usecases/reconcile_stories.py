@@ -74,11 +74,11 @@ class ReconcileStories:
 
     async def _rows(self, after: int, size: int, *, repair: bool) -> Comparison:
         page = await self.store.page_of_live(after=after, limit=size)
-        held = await self.cache.peek_reels({record.author_id for record in page})
+        held = await self.cache.reels.peek({record.author_id for record in page})
         doubtful = [record for record in page if _lacks(held[record.author_id], record)]
         missing = await self._missing_in_cache(doubtful)
         if repair and missing:
-            await self.cache.forget_reels({record.author_id for record in missing})
+            await self.cache.reels.forget({record.author_id for record in missing})
         lost = await self._lost_photos(page)
         findings = [
             *(_finding(FindingKind.ROW_WITHOUT_CACHE, record, is_repaired=repair) for record in missing),
@@ -95,7 +95,7 @@ class ReconcileStories:
         if not doubtful:
             return []
         truth = await self.store.live_entries({record.author_id for record in doubtful})
-        held = await self.cache.peek_reels({record.author_id for record in doubtful})
+        held = await self.cache.reels.peek({record.author_id for record in doubtful})
         return [
             record
             for record in doubtful
@@ -108,13 +108,13 @@ class ReconcileStories:
         return [record for record in page if record.upload_id in absent]
 
     async def _shard(self, shard: int, *, repair: bool) -> Comparison:
-        authors = await self.cache.authors_in_shard(shard)
+        authors = await self.cache.reels.authors_in(shard)
         stale = await self._stale(authors)
         if stale:
             # Looked at again: between the two reads a story may have ended and its author's reel been loaded.
             stale = await self._stale(list({author for author, _ in stale}))
         if repair and stale:
-            await self.cache.forget_reels({author for author, _ in stale})
+            await self.cache.reels.forget({author for author, _ in stale})
         findings = tuple(
             Finding(FindingKind.CACHE_WITHOUT_ROW, story_id, author, "", is_repaired=repair)
             for author, story_id in stale
@@ -123,7 +123,7 @@ class ReconcileStories:
         return Comparison(len(authors), findings, following)
 
     async def _stale(self, authors: Sequence[UserId]) -> list[tuple[UserId, StoryId]]:
-        held = await self.cache.peek_reels(authors)
+        held = await self.cache.reels.peek(authors)
         truth = await self.store.live_entries(authors)
         now = self.clock.now()
         return [

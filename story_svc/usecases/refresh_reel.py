@@ -14,9 +14,9 @@ class RefreshReel:
 
     async def __call__(self, author: UserId) -> None:
         """Forget the reel; the next read loads what Postgres says."""
-        await self.cache.forget_reels([author])
+        await self.cache.reels.forget([author])
 
     async def without(self, author: UserId, story_id: StoryId) -> None:
         """The same after a story's end, whose record goes too."""
-        await self.cache.forget_reels([author])
-        await self.cache.drop_records([story_id])
+        await self.cache.reels.forget([author])
+        await self.cache.records.drop([story_id])

@@ -207,7 +207,7 @@ async def _publish(stack: Stack, cache: Cache, stories: list[Watched], end: floa
             continue
         stories.append(Watched(record, commit_time=datetime.now(UTC)))
         try:
-            await cache.forget_reels([UserId(author)])
+            await cache.reels.forget([UserId(author)])
         except TROUBLE:
             continue
 

@@ -85,9 +85,9 @@ async def test_S2_failover_loses_nothing_and_brings_nothing_back(watched: tuple[
 
     async def writes_work() -> bool:
         try:
-            await world.parts.cache.ping()
-            await world.parts.cache.forget_reels([])
-            return await world.parts.cache._primary.set("probe", 1) is True
+            await world.parts.cache.server.ping()
+            await world.parts.cache.reels.forget([])
+            return await world.parts.cache.server.primary.set("probe", 1) is True
         except Exception:
             return False
 

@@ -68,6 +68,27 @@ async def test_S2_eviction_of_any_key_or_field_loses_nothing(world: World):
     assert (sightings.early, sightings.late) == (0, 0)
 
 
+async def test_S2_a_redis_that_is_full_evicts_and_loses_nothing(world: World, stack: Stack):
+    async with Redis.from_url(stack.redis.admin_url()) as admin:
+        before = int((await admin.info("stats"))["evicted_keys"])
+
+        async def fill_up(_: Redis) -> None:
+            # What it holds now is too much by a little: each write makes it evict.
+            used = int((await admin.info("memory"))["used_memory"])
+            await admin.config_set("maxmemory", used - 50_000)
+
+        await admin.config_set("maxmemory-policy", "allkeys-random")
+        try:
+            sightings = await _lose(world, fill_up, rounds=3)
+        finally:
+            await admin.config_set("maxmemory", 0)
+            await admin.config_set("maxmemory-policy", "noeviction")
+        evicted = int((await admin.info("stats"))["evicted_keys"]) - before
+    print(f"S2 maxmemory: {sightings.reads} reads, {sightings.early} early, {sightings.late} late, {evicted} evicted")
+    assert evicted > 0
+    assert (sightings.early, sightings.late) == (0, 0)
+
+
 async def test_S2_lost_functions_are_installed_again(world: World, stack: Stack):
     world.graph.follow(VIEWER, 1)
     story = await world.publish(1)
@@ -126,21 +147,21 @@ async def test_S2_a_reel_loaded_before_a_deletion_is_not_kept_after_it(world: Wo
     """The race that leases are for: load, delete, fill."""
     story = await world.publish(1)
     cache: Cache = world.parts.cache
-    await cache.forget_reels([UserId(1)])
-    _, missing, lease = await cache.get_reels([UserId(1)])
+    await cache.reels.forget([UserId(1)])
+    _, missing, lease = await cache.reels.get([UserId(1)])
     assert missing == [1]
     loaded = await world.parts.store.live_entries([UserId(1)])
     await world.delete(1, story.story_id)
-    await cache.fill_reels(lease, loaded)
+    await cache.reels.fill(lease, loaded)
     assert await world.tray_ids(1) == []
 
 
 async def test_S2_a_reel_loaded_before_a_publish_does_not_hide_it(world: World):
     cache: Cache = world.parts.cache
-    _, _, lease = await cache.get_reels([UserId(1)])
+    _, _, lease = await cache.reels.get([UserId(1)])
     loaded = await world.parts.store.live_entries([UserId(1)])
     story = await world.publish(1)
-    await cache.fill_reels(lease, loaded)
+    await cache.reels.fill(lease, loaded)
     assert await world.tray_ids(1) == [story.story_id]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -42,19 +43,24 @@ class Refusal(FailedPrecondition):
 
 @dataclass(slots=True)
 class FakeGraph:
-    """GraphService over a few sets; `is_away` makes it unreachable."""
+    """GraphService over a few dictionaries; `is_away` makes it unreachable."""
 
-    follows: set[tuple[int, int]] = field(default_factory=set)
+    followees: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    followers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     blocks: set[tuple[int, int]] = field(default_factory=set)
     is_away: bool = False
     calls: int = 0
 
     def follow(self, follower: int, *followees: int) -> None:
-        self.follows |= {(follower, followee) for followee in followees}
+        self.followees[follower].update(followees)
+        for followee in followees:
+            self.followers[followee].add(follower)
 
     def block(self, blocker: int, blocked: int) -> None:
         self.blocks.add((blocker, blocked))
-        self.follows -= {(blocker, blocked), (blocked, blocker)}
+        for one, other in ((blocker, blocked), (blocked, blocker)):
+            self.followees[one].discard(other)
+            self.followers[other].discard(one)
 
     def _answer(self) -> None:
         self.calls += 1
@@ -63,12 +69,12 @@ class FakeGraph:
 
     async def ListFollowees(self, request: Any) -> Any:
         self._answer()
-        found = sorted(followee for follower, followee in self.follows if follower == request.user_id)
+        found = sorted(self.followees[request.user_id])
         return graph_service_pb2.ListFolloweesResponse(user_ids=found)
 
     async def ListFollowers(self, request: Any) -> Any:
         self._answer()
-        found = sorted(follower for follower, followee in self.follows if followee == request.user_id)
+        found = sorted(self.followers[request.user_id])
         return graph_service_pb2.ListFollowersResponse(user_ids=found)
 
     async def CheckRelations(self, request: Any) -> Any:
@@ -80,8 +86,8 @@ class FakeGraph:
                     subject_id=one,
                     object_id=other,
                     object_exists=other < 1_000_000,
-                    follows=(one, other) in self.follows,
-                    is_followed_by=(other, one) in self.follows,
+                    follows=other in self.followees[one],
+                    is_followed_by=one in self.followees[other],
                     blocks=(one, other) in self.blocks,
                     is_blocked_by=(other, one) in self.blocks,
                 )
@@ -205,6 +211,7 @@ class World:
     config: Config
     parts: Parts
     dsn: str
+    database: psycopg.AsyncConnection[Any]
     redis_url: str
     graph: FakeGraph
     media: FakeMedia
@@ -213,6 +220,7 @@ class World:
     stories: Any = None
     admin: Any = None
     workers: Any = None
+    handled_up_to: list[int] = field(default_factory=list)
 
     def wire_up(self, **other_parts: Any) -> None:
         """Build servicers and loops, with some parts replaced: a sabotage."""
@@ -255,17 +263,15 @@ class World:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _replace_clock(self, expression: str) -> None:
-        async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
-            await connection.execute(
-                "CREATE OR REPLACE FUNCTION story_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE "
-                f"RETURN {expression}"  # type: ignore[arg-type]
-            )
+        await self.database.execute(
+            "CREATE OR REPLACE FUNCTION story_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE "
+            f"RETURN {expression}"  # type: ignore[arg-type]
+        )
 
     async def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """Run a statement on the service's database."""
-        async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
-            cursor = await connection.execute(statement, parameters)  # type: ignore[arg-type]
-            return await cursor.fetchall() if cursor.description else []
+        cursor = await self.database.execute(statement, parameters)  # type: ignore[arg-type]
+        return await cursor.fetchall() if cursor.description else []
 
     async def publish(self, author: int, *, request_id: str | None = None, upload_id: str | None = None) -> Any:
         """Publish a story and return it."""
@@ -333,6 +339,10 @@ class World:
         """Publish what is committed, and handle everything that waits in the stream, once."""
         while await self.relay.publish_batch():
             pass
+        ends = [await self.parts.jetstream.last_sequence(stream) for stream in (events.STORIES_NAME, str(GRAPH.name))]
+        if ends == self.handled_up_to:
+            return
+        self.handled_up_to = ends
         for consumer in self.workers.consumers():
             await self._handle(consumer)
 
@@ -385,7 +395,7 @@ async def open_world(
             await messaging.declare_stream(stream)
         await messaging.declare_stream(GRAPH)
         cache = Cache(clients)
-        await cache.load_functions()
+        await cache.server.load_functions()
         store = Store(database)
         clock = DatabaseClock(store.read_clock, monotonic_us=Hand())
         await clock.synchronise()
@@ -420,6 +430,7 @@ async def open_world(
                 wakeup=wakeup,
             ),
             dsn=dsn,
+            database=await stack.enter_async_context(await psycopg.AsyncConnection.connect(dsn, autocommit=True)),
             redis_url=redis_url,
             graph=graph,
             media=media,

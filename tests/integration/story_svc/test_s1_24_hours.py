@@ -5,20 +5,26 @@ and the process go by: theirs are two hours ahead when a story ends, or two hour
 """
 
 import io
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from devstack.folder import temporary_folder
 from devstack.stack import Stack
 from mesh.clock import ManualClock
+from mesh.config import S3Config
 from mesh.objectstore import PRIVATE
 from mesh.presign import Presigner
 from story_svc.photos import Photos
+from tests.fixtures.nats import NatsUrlOf
+from tests.fixtures.postgres import NewDatabase
 from tests.fixtures.stack import eventually
 from tests.integration.story_svc.sightings import Sightings, ends_at, look_everywhere
-from tests.integration.story_svc.world import World, moment
+from tests.integration.story_svc.skewed_redis import compiled_shim, skewed_redis
+from tests.integration.story_svc.world import World, moment, open_world
 
 MS = timedelta(milliseconds=1)
 AUTHORS = range(1, 33)
@@ -27,23 +33,29 @@ STEPS = ((-MS, True), (timedelta(0), False), (MS, False))
 ROUNDS = 3
 
 
-async def _watch(world: World, stack: Stack | None, *, ahead: timedelta, rounds: int) -> Sightings:
-    """Publish one story an author, 100 ms apart, and look at each around its end; Redis is killed in the middle.
+async def _watch(
+    world: World,
+    restart: Callable[[], Awaitable[None]],
+    *,
+    ahead: timedelta,
+    rounds: int,
+    authors: range = AUTHORS,
+) -> Sightings:
+    """Publish one story an author, 100 ms apart, and look at each around its end; `restart` Redis in the middle.
 
     `ahead` is how far the machine's clock is before the database's when the stories end.
     """
     start = (datetime.now(UTC) - timedelta(hours=24) - ahead).replace(microsecond=0)
-    world.graph.follow(VIEWER, *AUTHORS)
+    world.graph.follow(VIEWER, *authors)
     published = []
-    for number, author in enumerate(AUTHORS):
+    for number, author in enumerate(authors):
         await world.set_clock(start + number * timedelta(milliseconds=100))
         published.append(await world.publish(author))
     await world.run_events()
     sightings = Sightings()
     for number, story in enumerate(published):
-        if stack is not None and number == len(published) // 2:
-            stack.kill("redis")
-            await stack.wait_ready("redis")
+        if number == len(published) // 2:
+            await restart()
         end = moment(story.expire_time)
         for step, live in STEPS:
             await world.set_clock(end + step)
@@ -58,17 +70,52 @@ async def _watch(world: World, stack: Stack | None, *, ahead: timedelta, rounds:
 async def test_S1_every_path_shows_a_story_until_its_last_millisecond_and_never_after(
     world: World, stack: Stack, ahead: timedelta
 ):
-    sightings = await _watch(world, stack, ahead=ahead, rounds=ROUNDS * 2)
+    async def restart() -> None:
+        stack.kill("redis")
+        await stack.wait_ready("redis")
+
+    sightings = await _watch(world, restart, ahead=ahead, rounds=ROUNDS * 2)
     print(f"S1: {sightings.reads} reads, {sightings.late} late, {sightings.early} early, 1 restart of Redis")
     assert sightings.reads >= 5_000
     assert (sightings.late, sightings.early) == (0, 0)
+
+
+@pytest.mark.parametrize("moved", [timedelta(hours=2), timedelta(hours=-2)], ids=["ahead", "behind"])
+async def test_S1_a_redis_whose_own_clock_is_off_changes_nothing(
+    stack: Stack, new_database: NewDatabase, nats_url_of: NatsUrlOf, moved: timedelta
+):
+    """The server itself lives two hours off, by a shim. Without a C compiler the database's clock is moved instead."""
+    with temporary_folder("skewed") as folder:
+        shim = await compiled_shim(folder)
+        async with (
+            skewed_redis(folder, moved if shim else timedelta(0), shim) as server,
+            open_world(
+                dsn=await new_database("mesh.outbox", "story_svc"),
+                redis_url=server.url,
+                nats_url=nats_url_of("story_svc"),
+                s3=S3Config("http://127.0.0.1:9", "unused", "unused", "us-east-1", None),
+                file=folder,
+            ) as world,
+        ):
+            if shim:
+                assert abs(await server.ahead() - moved) < timedelta(seconds=5)
+            ahead = timedelta(0) if shim else moved
+            sightings = await _watch(world, server.restart, ahead=ahead, rounds=1, authors=AUTHORS[:12])
+    print(f"S1 skewed Redis: {sightings.reads} reads, {sightings.late} late, {sightings.early} early, 1 restart")
+    assert server.restarts == 1
+    assert sightings.reads >= 400
+    assert (sightings.late, sightings.early) == (0, 0)
+
+
+async def _nothing() -> None:
+    """No restart."""
 
 
 async def test_S1_sabotage_trusting_the_ttl_is_caught(world: World):
     """Read paths that look at no clock see a story for as long as Redis happens to hold it."""
     frozen = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     world.wire_up(clock=frozen)
-    sightings = await _watch(world, None, ahead=timedelta(hours=-2), rounds=1)
+    sightings = await _watch(world, _nothing, ahead=timedelta(hours=-2), rounds=1, authors=AUTHORS[:8])
     assert sightings.late > 0
 
 
@@ -117,6 +164,18 @@ async def test_S1_a_publish_repeated_after_the_end_brings_no_photo(world: World)
     again = await world.publish(1, request_id="r", upload_id=upload)
     assert again.story_id == story.story_id
     assert not again.HasField("photo")
+
+
+async def test_S1_a_database_clock_that_steps_forward_ends_a_story_at_once(world: World):
+    await world.set_clock(world.clock.now())
+    world.graph.follow(VIEWER, 1)
+    story = await world.publish(1)
+    assert await world.tray_ids(VIEWER) == [story.story_id]
+    await world.set_clock(moment(story.expire_time) + timedelta(hours=2))
+    sightings = Sightings()
+    end = moment(story.expire_time)
+    await look_everywhere(world, sightings, story.story_id, author=1, viewer=VIEWER, live=False, end=end)
+    assert (sightings.late, await world.delete(1, story.story_id)) == (0, end)
 
 
 async def test_S1_a_database_clock_that_steps_back_brings_nothing_back(world: World):

@@ -6,6 +6,7 @@ serialised reply, without the hop. Stories end by the workers of a whole system.
 """
 
 import asyncio
+import gc
 import time
 import uuid
 from bisect import bisect_right
@@ -63,6 +64,9 @@ async def _world(stack: Stack) -> AsyncIterator[World]:
         file=Path(),
     ) as world:
         await world.let_time_run()
+        # As a started process does (mesh/lifecycle.py), so that collections hold the loop no longer than there.
+        gc.collect()
+        gc.freeze()
         yield world
 
 

@@ -111,7 +111,7 @@ async def run(check: Check) -> None:
     check.none_may_be("early", counts["early"] + never_shown)
     check.none_may_be("unexpired", sum(expired[one.record.story_id] == 0 for one in stories))
     check.none_may_be("doubled", sum(expired[one.record.story_id] > 1 for one in stories))
-    check.require(counts["reads"] > 200, "too few reads to tell anything")
+    check.require(counts["reads"] >= 10_000, "too few reads to tell anything")
     check.require(sum(check.faults.values()) >= 5, "too few faults were fired to tell anything")
 
 

@@ -22,47 +22,6 @@ async def test_a_post_travels_through_outbox_and_fan_out_into_a_timeline(world: 
     assert home.post_ids == (post,)
 
 
-async def test_F5_own_writes_are_in_the_next_feed(world: World) -> None:
-    await world.people(1, 2, 3)
-    theirs = await world.post(1)
-    await world.warm(2)
-    await world.follow(2, 1)
-    assert await world.feed(2) == [theirs]
-    mine = await world.post(2)
-    assert await world.feed(2) == [mine, theirs]
-    await world.unfollow(2, 1)
-    assert await world.feed(2) == [mine]
-    await world.follow(2, 1)
-    assert await world.feed(2) == [mine, theirs]
-    await world.block(2, 1)
-    assert await world.feed(2) == [mine]
-    await world.delete(2, mine)
-    assert await world.feed(2) == []
-
-
-async def test_F5_a_follow_shows_even_when_redis_heard_nothing_of_it(world: World, monkeypatch) -> None:
-    await world.people(1, 2)
-    theirs = await world.post(1)
-    await world.warm(2)
-    assert await world.feed(2) == []
-
-    async def lost(*args, **rest):
-        raise ConnectionError
-
-    monkeypatch.setattr(type(world.parts.timelines), "add_posts", lost)
-    await world.follow(2, 1)
-    assert await world.feed(2) == [theirs]
-
-
-async def test_F4_a_flushed_redis_gives_the_same_feed(world: World) -> None:
-    await world.people(1, 2)
-    await world.follow(2, 1)
-    posts = [await world.post(1) for _ in range(5)]
-    await world.warm(2)
-    await world.flush_redis()
-    assert await world.feed(2) == posts[::-1]
-
-
 async def test_F2_scrolling_below_the_floor_finds_everything(world: World) -> None:
     await world.people(1, 2)
     await world.follow(2, 1)

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from devstack.faults import TcpProxy
+from feed_svc.domain import FIRST_POSITION
+from feed_svc.usecases.pulled_authors import PulledAuthors
 from tests.fixtures.nats import NatsUrlOf
 from tests.fixtures.postgres import NewDatabase
 from tests.fixtures.redis import RedisUrlOf
@@ -155,3 +157,40 @@ async def test_pulled_posts_and_recounts_are_read_from_the_replica(replicated, m
     assert await world.feed(1) == [pulled]
     assert reads == 1
     assert await world.parts.store.wrong_user_counts(limit=100) == []
+
+
+@ONE_SERVER
+async def test_a_pulled_author_whom_one_has_left_is_looked_up_no_more(world: World) -> None:
+    await world.threshold(0)
+    await world.people(1, 2)
+    await world.follow(1, 2)
+    await world.post(2)
+    mine = await world.post(1)
+    await world.parts.pulled.refresh()
+    await world.warm(1)
+    assert (await home_of(world, 1)).pulled == {2}
+    await world.kill_workers()
+    await world.unfollow(1, 2)
+    assert await world.feed(1) == [mine]
+    assert (await home_of(world, 1)).pulled == set()
+
+
+@ONE_SERVER
+async def test_a_process_that_has_just_started_knows_since_when_authors_are_pulled(world: World) -> None:
+    await world.threshold(0)
+    await world.people(1, 2, 3)
+    await world.post(1)
+    await world.post(2)
+    async with world.parts.store.transaction() as connection:
+        await connection.execute(
+            "UPDATE pull_authors SET create_time = now() - interval '2 minutes' WHERE author_id = 1"
+        )
+    await world.warm(3)
+    started = PulledAuthors(world.parts.store, world.parts.clock)
+    await started.refresh()
+    # What a timeline noted a minute after somebody became pulled is right, and costs no further look.
+    assert started.newer_than((await home_of(world, 3)).pulled_ms) == {2}
+
+
+async def home_of(world: World, viewer: int):
+    return await world.parts.timelines.read_home(viewer, before=FIRST_POSITION, limit=10)  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ from heliograph.feed.v1 import feed_admin_service_pb2, feed_service_pb2
 from heliograph.feed.v1.feed_admin_service_pb2 import FeedDifferenceKind
 from heliograph.feed.v1.feed_service_pb2 import FeedDropRule, FeedEntrySource
 from mesh.errors import HeliographError
-from tests.integration.feed_svc.world import World
+from tests.integration.feed_svc.world import ON_ONE_SERVER, World
 
-pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+pytestmark = ON_ONE_SERVER
 
 
 async def explained(world: World, user: int, **options) -> feed_service_pb2.ExplainFeedResponse:

@@ -11,9 +11,7 @@ from feed_svc.usecases.pulled_authors import PulledAuthors
 from tests.fixtures.nats import NatsUrlOf
 from tests.fixtures.postgres import NewDatabase
 from tests.fixtures.redis import RedisUrlOf
-from tests.integration.feed_svc.world import World, open_world
-
-ONE_SERVER = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+from tests.integration.feed_svc.world import ON_ONE_SERVER, World, open_world
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def counted(monkeypatch, world: World, name: str) -> list[int]:
     return asked
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_cold_first_page_is_pulled_once_in_half_a_minute(cold: World, monkeypatch) -> None:
     pulls = counted(monkeypatch, cold, "pull_feed")
     pages = [[item.post.post_id for item in (await cold.page(1, size=3)).items] for _ in range(3)]
@@ -51,7 +49,7 @@ async def test_a_cold_first_page_is_pulled_once_in_half_a_minute(cold: World, mo
     assert pulls == [1]
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_kept_page_lives_for_half_a_minute_more_or_less(cold: World) -> None:
     lives = []
     for person in range(3, 33):
@@ -62,7 +60,7 @@ async def test_a_kept_page_lives_for_half_a_minute_more_or_less(cold: World) -> 
     assert max(lives) - min(lives) > 2  # they don't all end in the same moment
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_kept_page_is_not_shown_once_something_newer_was_pushed(cold: World) -> None:
     await cold.page(1, size=3)
     await cold.parts.store.touch_timeline(1)  # type: ignore[arg-type]  # so that fan-out reaches 1
@@ -71,7 +69,7 @@ async def test_a_kept_page_is_not_shown_once_something_newer_was_pushed(cold: Wo
     assert (await cold.page(1, size=3)).items[0].post.post_id == newer
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_kept_page_shows_counts_and_rules_of_this_moment(cold: World) -> None:
     newest, second = (await cold.oracle(1))[:2]
     await cold.page(1, size=3)
@@ -159,7 +157,7 @@ async def test_pulled_posts_and_recounts_are_read_from_the_replica(replicated, m
     assert await world.parts.store.wrong_user_counts(limit=100) == []
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_pulled_author_whom_one_has_left_is_looked_up_no_more(world: World) -> None:
     await world.threshold(0)
     await world.people(1, 2)
@@ -175,7 +173,7 @@ async def test_a_pulled_author_whom_one_has_left_is_looked_up_no_more(world: Wor
     assert (await home_of(world, 1)).pulled == set()
 
 
-@ONE_SERVER
+@ON_ONE_SERVER
 async def test_a_process_that_has_just_started_knows_since_when_authors_are_pulled(world: World) -> None:
     await world.threshold(0)
     await world.people(1, 2, 3)

@@ -10,10 +10,9 @@ import asyncio
 import pytest
 
 from feed_svc.usecases import get_home_feed
-from tests.integration.feed_svc.world import World
+from tests.integration.feed_svc.world import ON_ONE_SERVER, World
 
-# What is shown here does not depend on how keys are spread.
-pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+pytestmark = ON_ONE_SERVER
 
 VERBS = ("post", "follow", "unfollow", "block", "delete")
 ME, FOLLOWED, STRANGER = 1, 2, 3

@@ -8,7 +8,7 @@ import pytest
 from heliograph.feed.v1 import post_service_pb2
 from mesh.errors import HeliographError
 from tests.fixtures.stack import eventually
-from tests.integration.feed_svc.world import World
+from tests.integration.feed_svc.world import ON_ONE_SERVER, World
 
 
 async def test_a_post_travels_through_outbox_and_fan_out_into_a_timeline(world: World) -> None:
@@ -47,6 +47,7 @@ async def test_a_pulled_author_stands_beside_a_pushed_one(world: World) -> None:
     assert await world.feed(3) == [pulled, pushed]
 
 
+@ON_ONE_SERVER
 async def test_likes_are_counted_once(world: World) -> None:
     await world.people(1, 2, 3)
     post = await world.post(1)
@@ -62,6 +63,7 @@ async def test_likes_are_counted_once(world: World) -> None:
     assert await world.parts.store.wrong_user_counts(limit=10) == []
 
 
+@ON_ONE_SERVER
 async def test_deleting_removes_the_photo(world: World) -> None:
     await world.people(1)
     post = await world.post(1)
@@ -70,6 +72,7 @@ async def test_deleting_removes_the_photo(world: World) -> None:
     await eventually(lambda: upload in world.media.deleted)
 
 
+@ON_ONE_SERVER
 async def test_a_page_of_no_said_size_has_twenty_posts(world: World) -> None:
     await world.people(1)
     posts = [await world.post(1) for _ in range(22)]
@@ -79,6 +82,7 @@ async def test_a_page_of_no_said_size_has_twenty_posts(world: World) -> None:
     assert len((await world.page(1, size=1)).items) == 1
 
 
+@ON_ONE_SERVER
 @pytest.mark.parametrize("size", [-1, 51])
 async def test_a_page_size_outside_its_limits_is_refused(world: World, size: int) -> None:
     await world.people(1)
@@ -136,6 +140,7 @@ async def test_an_author_who_is_gone_takes_nobody_elses_posts_along(world: World
     assert gone not in await world.feed(1)
 
 
+@ON_ONE_SERVER
 async def test_a_blocked_author_and_their_posts_look_absent(world: World) -> None:
     await world.people(1, 2)
     await world.follow(1, 2)
@@ -179,6 +184,7 @@ async def test_a_page_that_rules_emptied_is_filled_from_what_lies_below(world: W
     assert await world.feed(1, size=1) == below[::-1]
 
 
+@ON_ONE_SERVER
 @pytest.mark.parametrize(
     ("caption", "reason"),
     [("x" * 2201, "CAPTION_TOO_LONG"), ("a\0b", "TEXT_INVALID"), ("🌅 مرحبا " * 100, None), ("x" * 2200, None)],
@@ -195,6 +201,7 @@ async def test_captions(world: World, caption: str, reason: str | None) -> None:
     assert refused.value.reason == reason
 
 
+@ON_ONE_SERVER
 async def test_a_request_repeated_creates_one_post_and_another_content_is_refused(world: World) -> None:
     await world.people(1)
     upload = str(uuid.uuid4())
@@ -211,6 +218,7 @@ async def test_a_request_repeated_creates_one_post_and_another_content_is_refuse
     assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
+@ON_ONE_SERVER
 async def test_refused_edges(world: World) -> None:
     await world.people(1, 2, 3)
     await world.block(1, 2)

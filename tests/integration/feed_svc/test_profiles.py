@@ -6,9 +6,9 @@ import pytest
 
 from heliograph.feed.v1 import graph_service_pb2
 from mesh.errors import HeliographError
-from tests.integration.feed_svc.world import World
+from tests.integration.feed_svc.world import ON_ONE_SERVER, World
 
-pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+pytestmark = ON_ONE_SERVER
 
 
 async def change(world: World, person: int, **fields):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from feed_svc import app, events
 from feed_svc.app import Parts, Servicers
 from feed_svc.config import Config
@@ -29,6 +31,9 @@ from mesh.outbox import Relay
 from mesh.redis_bulk import Bulk
 
 UNUSED = Path("/nowhere")
+
+ON_ONE_SERVER = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+"""For a test in which it does not matter how Redis spreads keys."""
 
 
 @dataclass(slots=True)

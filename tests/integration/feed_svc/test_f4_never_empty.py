@@ -17,7 +17,7 @@ from tests.fixtures.stack import eventually
 from tests.integration.feed_svc.world import World, open_world
 
 READER, AUTHOR, OTHER = 1, 2, 3
-HERD = 30
+HERD = 20
 
 
 async def prepared(world: World, *, posts: int = 5) -> list[int]:

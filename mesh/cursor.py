@@ -6,12 +6,12 @@ another person or another list, is refused instead of giving a wrong page. It do
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 
 from mesh.errors import InvalidArgument
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 _TAG_BYTES = 12  # 96 bits: beyond guessing, and short in a URL
 
 
@@ -30,7 +30,7 @@ class CursorSigner:
 
     def encode(self, scope: str, *parts: int | str) -> str:
         """Return a URL-safe cursor that holds `parts`."""
-        body = json.dumps(parts, separators=(",", ":")).encode()
+        body = _compact(parts).encode()
         return base64.urlsafe_b64encode(self._tag(scope, body) + body).rstrip(b"=").decode()
 
     def decode(self, scope: str, cursor: str, kinds: tuple[type[int] | type[str], ...]) -> tuple[int | str, ...]:
@@ -53,4 +53,4 @@ class CursorSigner:
 
     def _tag(self, scope: str, body: bytes) -> bytes:
         message = scope.encode() + b"\0" + body
-        return hmac.new(self._key, message, hashlib.sha256).digest()[:_TAG_BYTES]
+        return hmac.digest(self._key, message, "sha256")[:_TAG_BYTES]

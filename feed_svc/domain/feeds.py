@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from heapq import merge
 from itertools import pairwise
 
 from feed_svc.domain.people import AuthorSummary
@@ -188,7 +187,8 @@ def drop_rule(standing: Standing, viewer: UserId) -> DropRule:
 
 def merge_newest_first(*sources: Sequence[PostId]) -> list[PostId]:
     """Merge lists that are newest first into one, each id once."""
-    return list(dict.fromkeys(merge(*sources, reverse=True)))
+    # For a few dozen ids faster than a merge of sorted lists.
+    return sorted(frozenset[PostId]().union(*sources), reverse=True)
 
 
 def entry_source(

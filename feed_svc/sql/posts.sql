@@ -11,8 +11,8 @@ ON CONFLICT (author_id, request_id) DO NOTHING;
 INSERT INTO pull_authors (author_id) VALUES (%(author_id)s) ON CONFLICT DO NOTHING;
 
 -- name: pull_authors_since
--- Authors with posts stamped PULL who became so at `since` or later.
-SELECT author_id FROM pull_authors WHERE create_time >= %(since)s;
+-- Authors with posts stamped PULL who became so at `since` or later, and when that was.
+SELECT author_id, create_time FROM pull_authors WHERE create_time >= %(since)s;
 
 -- name: last_delivery_mode
 -- The stamp of the author's newest post, deleted or not.

@@ -32,6 +32,12 @@ class _PostRow:
     fan_out_time: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _PullAuthor:
+    author_id: int
+    create_time: datetime
+
+
 class Posts(Base):
     """Posts, their stamps, and who likes them."""
 
@@ -50,10 +56,11 @@ class Posts(Base):
         mode = await _QUERIES["last_delivery_mode"].value(connection, author_id=author)
         return DeliveryMode(mode) if mode is not None else None
 
-    async def pull_authors_since(self, since: datetime) -> list[UserId]:
-        """Return who got their first PULL stamp at `since` or later."""
+    async def pull_authors_since(self, since: datetime) -> dict[UserId, datetime]:
+        """Return who got their first PULL stamp at `since` or later, and when."""
         async with self._postgres.primary() as connection:
-            return await _QUERIES["pull_authors_since"].values(connection, since=since)
+            rows = await _QUERIES["pull_authors_since"].all(connection, _PullAuthor, since=since)
+        return {UserId(row.author_id): row.create_time for row in rows}
 
     async def get_post_by_request(self, author: UserId, request_id: str) -> Post | None:
         """Return what a request of this author created, deleted or not."""

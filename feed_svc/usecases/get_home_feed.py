@@ -234,12 +234,20 @@ class GetHomeFeed:
         return [found[post_id] for post_id in post_ids if post_id in found]
 
     async def _repair(self, viewer: UserId, skeleton: Skeleton, standings: Sequence[Standing]) -> None:
-        """Remove from the timeline what the rules dropped, so that it does not take up place."""
+        """Remove from the timeline what the rules dropped, so that it does not take up place; and those whom the viewer
+        has left from its pulled authors.
+        """
         gone = [one.post_id for one in standings if not is_visible(one, viewer)]
-        if skeleton.home is None or not gone:
+        home = skeleton.home
+        if home is None or not gone:
             return
+        left = home.pulled & {one.author_id for one in standings if not one.is_followed}
         try:
             await self.timelines.remove_posts(viewer, gone, generation=skeleton.generation)
+            if left:
+                await self.timelines.note_pulled(
+                    viewer, home.pulled - left, generation=skeleton.generation, as_of_ms=home.pulled_ms
+                )
         except TROUBLE as error:
             _log.warning("timeline_not_repaired", error=type(error).__name__)
 

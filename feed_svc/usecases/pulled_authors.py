@@ -44,8 +44,8 @@ class PulledAuthors:
     async def refresh(self) -> None:
         """Learn of authors who got their first PULL stamp since the last look."""
         now = self._clock.now()
-        for author in await self._store.pull_authors_since(self._looked_at - OVERLAP):
-            self._since_ms.setdefault(author, to_ms(now))
+        for author, since in (await self._store.pull_authors_since(self._looked_at - OVERLAP)).items():
+            self._since_ms.setdefault(author, to_ms(since))
         self._looked_at = now
 
     def hear_of(self, author: UserId, post_id: PostId) -> None:

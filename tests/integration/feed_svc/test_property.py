@@ -1,10 +1,14 @@
-"""F1 and F2 under random interleavings, against the SQL oracle. The seed of a failing run is in its name."""
+"""F1 and F2 under random interleavings, against the SQL oracle; a failure says its seed. With their sabotages."""
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
+from feed_svc.domain import COMPLETE, DeliveryMode
+from feed_svc.usecases import get_home_feed
+from feed_svc.usecases.fan_out_post import FanOutPost
 from mesh.errors import HeliographError
 from tests.integration.feed_svc.world import World
 
@@ -105,9 +109,7 @@ async def test_F2_scrolling_while_others_post_yields_each_post_of_the_start_once
 
 
 async def test_F1_without_the_rules_at_reading_a_lost_purge_is_seen(world: World, monkeypatch) -> None:
-    """The sabotage of F1: this very check fails when feeds are served without their rules."""
-    from feed_svc.usecases import get_home_feed
-
+    """A sabotage of F1: this very check fails when feeds are served without their rules."""
     await world.people(1, 2)
     await world.follow(2, 1)
     await world.post(1)
@@ -124,24 +126,44 @@ async def test_F1_without_the_rules_at_reading_a_lost_purge_is_seen(world: World
     assert await world.feed(2) != await world.oracle(2)
 
 
-async def test_F5_without_the_generation_a_lost_backfill_is_missed(world: World, monkeypatch) -> None:
-    """The sabotage of F5: this very check fails when the generation is not counted."""
-    await world.people(1, 2, 3)
-    await world.post(1)
-    await world.post(3)
-    await world.warm(2)
-
-    async def lost(*args, **rest):
-        raise ConnectionError
-
-    monkeypatch.setattr(type(world.parts.timelines), "add_posts", lost)
+async def test_F1_with_the_decision_of_the_account_instead_of_the_post_one_is_lost(world: World, monkeypatch) -> None:
+    """A sabotage of F1: this very check fails when a post is delivered as its author's posts are now."""
+    await world.people(1, 2)
     await world.follow(2, 1)
-    assert await world.feed(2) == await world.oracle(2)
     await world.warm(2)
+    begin = FanOutPost.begin
 
-    async def not_bumped(self, connection, user_id):
-        return await self.generation(user_id)
+    async def is_right_when_the_threshold_is_crossed_before_fan_out() -> bool:
+        await world.threshold(100)
+        await world.kill_workers()
+        await world.post(1)
+        await world.threshold(0)
+        world.start_workers()
+        await world.caught_up()
+        return await world.feed(2) == await world.oracle(2)
 
-    monkeypatch.setattr(type(world.parts.store), "bump_generation", not_bumped)
-    await world.follow(2, 3)
-    assert await world.feed(2) != await world.oracle(2)
+    async def by_account(self, post_id, author, mode, **rest):
+        await begin(self, post_id, author, DeliveryMode.PULL, **rest)
+        await self._finish(post_id, author)
+
+    assert await is_right_when_the_threshold_is_crossed_before_fan_out()
+    monkeypatch.setattr(FanOutPost, "begin", by_account)
+    assert not await is_right_when_the_threshold_is_crossed_before_fan_out()
+
+
+async def test_F2_with_the_floor_ignored_the_feed_ends_early(world: World, monkeypatch) -> None:
+    """The sabotage of F2: this very check fails when a timeline is taken for all there is."""
+    await world.people(1, 2)
+    await world.follow(2, 1)
+    for _ in range(30):
+        await world.post(1)
+    await world.caught_up()
+    await world.warm(2)
+    assert await world.feed(2, size=7) == await world.oracle(2)
+    real = type(world.parts.timelines).read_home
+
+    async def without_floor(self, viewer, **options):
+        return replace(await real(self, viewer, **options), floor=COMPLETE)
+
+    monkeypatch.setattr(type(world.parts.timelines), "read_home", without_floor)
+    assert await world.feed(2, size=7) != await world.oracle(2)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from feed_svc import app, events
 from feed_svc.app import Parts, Servicers
 from feed_svc.config import Config
@@ -29,6 +31,9 @@ from mesh.outbox import Relay
 from mesh.redis_bulk import Bulk
 
 UNUSED = Path("/nowhere")
+
+ON_ONE_SERVER = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+"""For a test in which it does not matter how Redis spreads keys."""
 
 
 @dataclass(slots=True)
@@ -175,13 +180,15 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(*, dsn: str, redis_url: str, nats_url: str, timeline_length: int = 300) -> AsyncIterator[World]:
+async def open_world(
+    *, dsn: str, redis_url: str, nats_url: str, timeline_length: int = 300, replica_dsn: str | None = None
+) -> AsyncIterator[World]:
     """Open everything, without workers."""
     config = Config(
         process=ProcessConfig("development", "127.0.0.1:0", "127.0.0.1:0", 1, 1.0),
         tls=TlsConfig(UNUSED, UNUSED, UNUSED),
         tokens=TokenConfig(UNUSED, "heliograph"),
-        postgres=PostgresConfig(dsn, None, 10, 5.0),
+        postgres=PostgresConfig(dsn, replica_dsn, 10, 5.0),
         redis_url=redis_url,
         nats_url=nats_url,
         media_address="127.0.0.1:1",

@@ -68,6 +68,9 @@ class Uploads(MediaServiceServicer):
     async def AttachUpload(self, request: Any, context: Any) -> Any:  # noqa: N802 - the proto's name
         return await self._media.AttachUpload(request)
 
+    async def DeleteMedia(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await self._media.DeleteMedia(request)
+
 
 @dataclass
 class Rig:

@@ -2,8 +2,8 @@
 
 Real processes: feed_svc with two workers; media_svc is answered from memory. Four parts. A giant's posts are fanned
 out while the workers are killed in the middle (F6), and small authors post behind giants (F3, by the order of work).
-People post, delete, follow and block in a storm of faults; afterwards each feed is read to its end and compared with the
-tables (F1), and whoever was told that their post is there sees it in the next feed (F5). At last Redis is emptied,
+People post, delete, follow and block in a storm of faults; afterwards each feed is read to its end and compared with
+the tables (F1), and whoever was told that their post is there sees it in the next feed (F5). At last Redis is emptied,
 stopped, and stopped together with Postgres (F4).
 """
 

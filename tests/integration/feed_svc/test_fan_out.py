@@ -18,6 +18,8 @@ FOLLOWERS = range(100, 160)
 CHUNK = 10
 KILLS = 20
 
+pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+
 
 @pytest.fixture
 async def crowd(world: World, monkeypatch: pytest.MonkeyPatch) -> World:

@@ -16,6 +16,8 @@ from mesh.errors import HeliographError
 from tests.fixtures.stack import eventually
 from tests.integration.feed_svc.world import World
 
+pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
+
 
 async def give_up(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[int]]:
     """Post while pushing fails for a reason that waiting can't mend; return the post and its dead letters."""

@@ -84,9 +84,7 @@ local function fold(keys, args)
     else
         sort_in(keys[2], moved, tonumber(args[2]))
     end
-    if not newest then
-        redis.call('EXPIRE', keys[2], args[4])
-    end
+    redis.call('EXPIRE', keys[2], args[4])
     while redis.call('LLEN', keys[2]) > tonumber(args[3]) do
         -- The floor moves up to the newest post that is cut off, so that no gap opens above it.
         local score = score_of(string.match(redis.call('RPOP', keys[2]), '^%d+'))

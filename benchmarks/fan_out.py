@@ -3,8 +3,9 @@
 Ours: posts are created over gRPC; the real worker relays their events, reads the followers and pushes. Throughput is
 that of a backlog, which is made while the worker stands still: from the moment it goes on until the last post is
 noted as being everywhere; afterwards Redis is asked whether each follower has each post. Reference: ZADDs of as many
-posts for the same people, built beforehand and sent as they are, a chunk at a time over two connections. media_svc is
-answered from memory. Timelines are full, so that inserts cost what they cost in service, and are cut as in service.
+posts for the same people, built beforehand and sent as they are, over as many connections as ours: once into the very
+sets that we write to, and once into plain sorted sets as long as a whole timeline. Neither cuts anything; ours does, as
+in service: timelines are full, and each stands at another place between two folds. media_svc is answered from memory.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ from benchmarks.measure import cpu_seconds, interleaved
 from devstack.certificates import Authority
 from devstack.keys import mint_token
 from devstack.stack import Stack
+from feed_svc.cache import Timelines
+from feed_svc.cache.timelines import PIECES
 from heliograph.feed.v1 import post_service_pb2, post_service_pb2_grpc
 from heliograph.media.v1.media_service_pb2_grpc import MediaServiceServicer, add_MediaServiceServicer_to_server
 from mesh import auth
@@ -43,14 +46,15 @@ MEDIA = "heliograph.media.v1.MediaService"
 ENVIRONMENT = {"HELIOGRAPH_MEDIA_PUBLIC_URL": "http://photos.example"}
 GROUP = 5_000
 """Followers of each author of the throughput."""
-LENGTH = 320
-"""Posts in a timeline before: between two cuts, a timeline of 300 has this many on average."""
+LENGTH = 300
+"""Posts in a timeline before."""
 FIRST_FOLLOWER = 1_000_000
 SMALL_FOLLOWERS = 20
 SMALL_PER_S = 10.0
 SAMPLE = 500
 """Followers of a giant that are watched."""
-RAW_CONNECTIONS = 2
+RAW_CONNECTIONS = 16
+RAW_BATCH = 1_000
 GROUP_AUTHOR, SMALL_AUTHOR, GIANT, SCALED = 100, 10_000, 50, 60
 """Where the numbers of each kind of author begin."""
 
@@ -63,6 +67,9 @@ class Uploads(MediaServiceServicer):
 
     async def AttachUpload(self, request: Any, context: Any) -> Any:  # noqa: N802 - the proto's name
         return await self._media.AttachUpload(request)
+
+    async def DeleteMedia(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await self._media.DeleteMedia(request)
 
 
 @dataclass
@@ -91,7 +98,7 @@ class Rig:
     async def holders(self, post: int, people: Ids) -> Ids:
         """Return 1 for each of the people who has the post in the timeline, else 0."""
         score = -(post >> 10)
-        return await self.bulk.integers("ZCOUNT", "tl:{", people, "}", score, score)
+        return await self.bulk.integers(people, "ZCOUNT", "tl:{*}", score, score)
 
     async def everywhere(self, posts: list[int]) -> float:
         """Wait until every post is noted as delivered; return when the last one was, as Unix time."""
@@ -138,24 +145,31 @@ async def _throughput(bench: Bench, rig: Rig) -> None:
             missing += GROUP - int(held.sum())
         return deliveries / (ended - began)
 
-    async def raw() -> float:
+    async def raw(key: str) -> float:
         batches = []
         for author in _in_turn(groups, count):
-            people = rig.followers[author * GROUP : (author + 1) * GROUP]
             post = next(raw_posts)
-            batches.append(requests("ZADD", "tl:{", people, "}", -(post >> 10), post))
+            for start in range(author * GROUP, (author + 1) * GROUP, RAW_BATCH):
+                people = rig.followers[start : start + RAW_BATCH]
+                batches.append(requests(people, "ZADD", key, -(post >> 10), post))
         seconds = await _send(rig, batches)
-        await rig.bulk.integers("ZREMRANGEBYRANK", "tl:{", rig.followers, "}", 0, count // groups - 1)
+        await rig.bulk.integers(rig.followers, "ZREMRANGEBYRANK", key, 0, count // groups - 1)
         return deliveries / seconds
 
     worker = rig.stack.pid("feed_svc.work") or 0
     used = cpu_seconds(worker)
     rounds = bench.size(5, 3)
-    compared = await interleaved(rounds, delivered=delivered, raw=raw)
+    compared = await interleaved(
+        rounds, delivered=delivered, raw=lambda: raw("tl:{*}"), raw_whole=lambda: raw("raw:{*}")
+    )
     bench.figure("deliveries_per_s", compared.median("delivered"), "from the worker's start to the last timeline")
-    bench.figure("raw_zadd_per_s", compared.median("raw"), "the reference: pre-built, pipelined")
+    bench.figure("raw_zadd_per_s", compared.median("raw"), "the reference: pre-built, pipelined, into the same sets")
     bench.figure("ratio_to_raw_zadd", compared.ratio("delivered", "raw"), "1.0: nothing but Redis costs")
+    bench.figure("raw_zadd_whole_per_s", compared.median("raw_whole"), f"into plain sorted sets of {LENGTH}")
+    bench.figure("ratio_to_raw_zadd_whole", compared.ratio("delivered", "raw_whole"))
     bench.figure("worker_cpu_us", (cpu_seconds(worker) - used) * 1e6 / (rounds * deliveries), "per delivery")
+    memory = [await rig.redis.memory_usage(f"{key}:{{{rig.followers[0]}}}") for key in ("tl", "tls", "raw")]
+    bench.figure("timeline_bytes", float(memory[0] + memory[1]), f"as one sorted set: {memory[2]}")
     bench.require(missing == 0, f"every follower has every post; {missing} are missing")
 
 
@@ -166,7 +180,7 @@ async def _send(rig: Rig, batches: list[bytes]) -> float:
 
     async def sender(connection: Any) -> None:
         for batch in waiting:
-            await connection.ask([batch], GROUP)
+            await connection.ask([batch], RAW_BATCH)
 
     began = time.perf_counter()
     await asyncio.gather(*(sender(connection) for connection in connections))
@@ -241,7 +255,7 @@ def _in_turn(groups: int, count: int) -> list[int]:
 
 
 def _scaled(followers: Ids) -> list[Ids]:
-    return [followers[: len(followers) // part] for part in (4, 2, 1)]
+    return [followers[: len(followers) // part] for part in (10, 3, 1)]
 
 
 def _small_follower(author: int, place: int) -> int:
@@ -334,13 +348,26 @@ async def _people(bench: Bench, rig: Rig) -> None:
 
 
 async def _fill(rig: Rig, people: Ids) -> None:
+    """Give everybody a full timeline as fan-out leaves it, and a plain sorted set as long as it for the reference."""
+    lengths = Timelines(rig.redis, rig.bulk, timeline_length=LENGTH)
     day_ago = (int(time.time() * 1000) - 86_400_000 - 1_767_225_600_000) << 22
-    old = {str(day_ago + (n << 22)): -((day_ago + (n << 22)) >> 10) for n in range(LENGTH)}
-    first = f"tl:{{{people[0]}}}"
-    await rig.redis.zadd(first, {**old, "floor": -(day_ago >> 10)})
-    whole = await rig.redis.dump(first)
+    old = [day_ago + (n << 22) for n in range(LENGTH, 0, -1)]
+    sets = [await _dumped(rig, old[:length]) for length in range(lengths.set_length, lengths.fold_beyond)]
+    whole = await _dumped(rig, old)
+    size = lengths.piece_length
+    shelf = old[lengths.set_length :][: PIECES * size]
+    await rig.redis.rpush("shelf", *(",".join(map(str, shelf[n : n + size])) for n in range(0, len(shelf), size)))
+    shelves = await rig.redis.dump("shelf")
     for start in range(0, len(people), 1_000):
         pipeline = rig.redis.pipeline(transaction=False)
         for person in people[start : start + 1_000]:
-            pipeline.restore(f"tl:{{{person}}}", 0, whole, replace=True)
+            pipeline.restore(f"tl:{{{person}}}", 0, sets[person % len(sets)], replace=True)
+            pipeline.restore(f"tls:{{{person}}}", 0, shelves, replace=True)
+            pipeline.restore(f"raw:{{{person}}}", 0, whole, replace=True)
         await pipeline.execute()
+
+
+async def _dumped(rig: Rig, posts: list[int]) -> bytes:
+    await rig.redis.delete("dumped")
+    await rig.redis.zadd("dumped", {**{str(post): -(post >> 10) for post in posts}, "floor": -(posts[-1] >> 10) + 1})
+    return bytes(await rig.redis.dump("dumped"))

@@ -181,7 +181,7 @@ async def _median_ms(call: Callable[[], Awaitable[object]], rounds: int) -> floa
 async def _costs(bench: Bench, rig: Rig, people: People) -> None:
     sizes = []
     for viewer in people.readers[:100].tolist():
-        parts = [await rig.redis.memory_usage(f"{name}:{{{viewer}}}") or 0 for name in ("tl", "tlm")]
+        parts = [await rig.redis.memory_usage(f"{name}:{{{viewer}}}") or 0 for name in ("tl", "tls", "tlm")]
         sizes.append(sum(parts))
     bench.figure("redis_bytes_per_timeline", sum(sizes) / len(sizes), "timeline and what is noted of it")
     stack = rig.stack

@@ -3,10 +3,13 @@
 redis-py packs about 95,000 commands a second; here the requests of a whole batch are laid out with numpy (millions a
 second) and sent as they are, over connections of their own. In a cluster each request goes to the node of its slot.
 
-    sums = await bulk.integers("ZADD", "tl:{", follower_ids, "}", score, post_id)
+    added = await bulk.integers(follower_ids, "ZADD", "tl:{*}", score, post_id)
+
+A `*` in a word stands for the id; it is the hash tag of every key.
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -36,24 +39,22 @@ _FOUR_DIGITS: Bytes = np.frombuffer("".join(f"{n:04}" for n in range(10_000)).en
 _MAX_DIGITS = 20
 
 
-def requests(command: str, prefix: str, ids: Ids, suffix: str, *arguments: int | str) -> bytes:
-    """Return the same command for the key `prefix` + id + `suffix` of each id (0 or more), ready to be sent.
+def requests(ids: Ids, *words: int | str) -> bytes:
+    """Return the same command for each id (0 or more), ready to be sent; a `*` in a word stands for the id.
 
     Requests stand in the order of the ids' lengths, not of the ids.
     """
-    return b"".join(rows.tobytes() for _, rows in _request_rows(command, prefix, ids, suffix, arguments))
+    return b"".join(rows.tobytes() for _, rows in _request_rows(ids, words))
 
 
-def _request_rows(
-    command: str, prefix: str, ids: Ids, suffix: str, arguments: tuple[int | str, ...]
-) -> Iterator[tuple[NDArray[np.intp], Bytes]]:
-    after = f"{suffix}\r\n" + "".join(_bulk_string(argument) for argument in arguments)
+def _request_rows(ids: Ids, words: tuple[int | str, ...]) -> Iterator[tuple[NDArray[np.intp], Bytes]]:
     for places, digits in _by_length(ids):
-        length = len(prefix.encode()) + digits.shape[1] + len(suffix.encode())
-        before = f"*{len(arguments) + 2}\r\n{_bulk_string(command)}${length}\r\n{prefix}".encode()
-        template = np.frombuffer(before + bytes(digits.shape[1]) + after.encode(), dtype=np.uint8)
-        rows = np.tile(template, (len(places), 1))
-        rows[:, len(before) : len(before) + digits.shape[1]] = digits
+        length = digits.shape[1]
+        hole = "*" * length
+        template = f"*{len(words)}\r\n" + "".join(_bulk_string(str(word).replace("*", hole)) for word in words)
+        rows = np.tile(np.frombuffer(template.encode(), dtype=np.uint8), (len(places), 1))
+        for found in re.finditer(re.escape(hole), template[1:]):
+            rows[:, found.start() + 1 : found.end() + 1] = digits
         yield places, rows
 
 
@@ -109,18 +110,15 @@ class Bulk:
         self._address = urlsplit(url)
         self._idle: dict[Node, list[_Connection]] = {}
 
-    async def integers(self, command: str, prefix: str, ids: Ids, suffix: str, *arguments: int | str) -> Ids:
-        """Run a command that answers with an integer for each key; return the answers in the order of the ids.
+    async def integers(self, ids: Ids, *words: int | str) -> Ids:
+        """Run a command that answers with an integer for each id; return the answers in the order of the ids.
 
         The hash tag of the keys must be the id alone. `RedisError` when a server refuses or is away: some keys may be
         done then, so the command must be safe to repeat.
         """
         answers = np.zeros(len(ids), dtype=np.int64)
         await asyncio.gather(
-            *(
-                self._run(node, command, prefix, ids, suffix, arguments, places, answers)
-                for node, places in await self._by_node(ids)
-            )
+            *(self._run(node, ids, words, places, answers) for node, places in await self._by_node(ids))
         )
         return answers
 
@@ -152,17 +150,9 @@ class Bulk:
         return self._address.hostname or "127.0.0.1", self._address.port or 6379
 
     async def _run(
-        self,
-        node: Node,
-        command: str,
-        prefix: str,
-        ids: Ids,
-        suffix: str,
-        arguments: tuple[int | str, ...],
-        places: NDArray[np.intp],
-        answers: Ids,
+        self, node: Node, ids: Ids, words: tuple[int | str, ...], places: NDArray[np.intp], answers: Ids
     ) -> None:
-        parts = list(_request_rows(command, prefix, ids[places], suffix, arguments))
+        parts = list(_request_rows(ids[places], words))
         order = places[np.concatenate([part for part, _ in parts])] if parts else places
         connection = await self._take(node)
         try:
@@ -176,7 +166,7 @@ class Bulk:
         self._give_back(node, connection)
         if b"-" in replies:
             await self._refuse(replies)
-        answers[order] = np.array(replies.replace(b":", b"").split(), dtype=np.int64)
+        answers[order] = _integers(replies, len(order))
 
     async def _refuse(self, replies: bytes) -> None:
         error = next((line for line in replies.split(b"\r\n") if line.startswith(b"-")), b"")
@@ -247,6 +237,13 @@ class _Connection:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _integers(replies: bytes, count: int) -> Ids:
+    """Read `:1\\r\\n` and its like."""
+    if len(replies) == 4 * count:  # one digit each, as ZADD answers: ten times as fast as below
+        return np.frombuffer(replies, dtype=np.uint8)[1::4].astype(np.int64) - ord("0")
+    return np.array(replies.replace(b":", b"").split(), dtype=np.int64)
 
 
 def _plain(*words: str) -> bytes:

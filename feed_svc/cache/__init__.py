@@ -2,7 +2,8 @@
 
 | key | type | holds | life | written by | read by |
 | --- | --- | --- | --- | --- | --- |
-| `tl:{<user>}` | sorted set | post ids and `floor` | 31 days from the last read | fan-out, builds, own doing | feed |
+| `tl:{<user>}` | sorted set | newest posts, `floor` | 31 days from the last read | fan-out, builds, own doing | feed |
+| `tls:{<user>}` | list | older posts, in pieces | an hour more | fan-out, builds | feed |
 | `tlm:{<user>}` | hash | what the timeline reflects: `g` `b` `p` `a` | as the timeline | builds, own doing | feed |
 | `tlb:{<user>}` | string | token of who builds the timeline | 30 s | builds | builds |
 | `page:{<user>}` | string | generation and ids of a pulled first page | 30 s, +-20 % | feed, no timeline | the same |
@@ -13,7 +14,14 @@ A post's score is its negated place, so that the newest stands first, where an i
 place is the post id without its lowest ten bits, which a double holds exactly; posts that share a place are put in
 order by id after reading. The member `floor` is scored with the place from which on down the timeline knows nothing
 (+1 for a complete one). A set without it is no timeline, so a plain ZADD can never make a timeline that looks
-complete. `g` is the generation that the timeline reflects (see feed_generations in Postgres), `b` the millisecond it
+complete.
+
+A ZADD looks through the whole set for its member, so the set is kept short: when it has grown beyond 3/8 of a
+timeline's length, all but its newest eighth are put onto the shelf as one piece, their ids joined by commas, and what
+is beyond three pieces is cut off. What comes late or is backfilled goes into the set wherever it belongs; reads put
+both together.
+
+`g` is the generation that the timeline reflects (see feed_generations in Postgres), `b` the millisecond it
 was built, `p` the followed authors whose posts are pulled, `a` the millisecond as of which that is known.
 
 All keys that one server-side step touches share the hash tag `{<user>}`.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from redis.exceptions import ResponseError
 
-from feed_svc.domain import COMPLETE, FIRST_POSITION, Home, PostId, UserId, place_of
+from feed_svc.domain import COMPLETE, Home, PostId, UserId, place_of
 from mesh import redis
 from mesh.redis import AnyRedis
 from mesh.redis_bulk import Bulk, Ids
@@ -16,11 +16,12 @@ from mesh.redis_bulk import Bulk, Ids
 FLOOR = b"floor"
 LIFE_SECONDS = 31 * 24 * 3600
 """A day more than the eviction of those who don't read, which is what normally ends a timeline."""
+SHELF_SECONDS = LIFE_SECONDS + 3600
+"""Longer than the set, so that no set outlives its shelf."""
+PIECES = 3
 BUILD_SECONDS = 30
 PAGE_SECONDS = 30
 PAGE_JITTER = 0.2
-TRIM_BEYOND = 40
-"""Posts that a timeline may have beyond its length before they are cut off together."""
 SLACK = 8
 """Members read beyond what is wanted, for the floor and for posts that share the place of the position."""
 
@@ -32,6 +33,16 @@ class Timelines:
         self._client = client
         self._bulk = bulk
         self.timeline_length = timeline_length
+        # A quarter of the length, so that set and shelf (three pieces) have about the length together.
+        self.piece_length = timeline_length // 4
+        """Posts that are put onto the shelf together."""
+        self.set_length = timeline_length // 8
+        """Posts that the set keeps then; a first page is served from these alone."""
+
+    @property
+    def fold_beyond(self) -> int:
+        """Members that the set may have before its older posts are put onto the shelf; the floor is one of them."""
+        return self.set_length + self.piece_length
 
     async def load_functions(self) -> None:
         """Install the server-side functions; safe to repeat."""
@@ -41,11 +52,11 @@ class Timelines:
         """Return what Redis knows of a feed below `before`, at most `limit` posts: one round trip."""
         answer = await self._call(
             "heliograph_read_home",
-            [_timeline(viewer), _about(viewer), _page(viewer)],
+            [_timeline(viewer), _about(viewer), _shelf(viewer), _page(viewer)],
             _score(before),
             limit + SLACK,
         )
-        floor_score, members, count, generation, pulled, as_of, life_ms, page = answer
+        floor_score, members, count, generation, pulled, as_of, life_ms, page, shelf = answer
         if floor_score is None:
             page_generation, page_ids = _read_page(page, newest_push=members)
             return Home(
@@ -60,7 +71,8 @@ class Timelines:
                 page_generation=page_generation,
             )
         floor = -int(float(floor_score))
-        ids = sorted((PostId(int(member)) for member in members.split(b",") if member.isdigit()), reverse=True)
+        found = {PostId(int(member)) for member in (*members.split(b","), *shelf.split(b",")) if member.isdigit()}
+        ids = sorted(found, reverse=True)
         known = tuple(post_id for post_id in ids if post_id < before and place_of(post_id) > floor)
         return Home(
             floor=floor,
@@ -77,13 +89,23 @@ class Timelines:
     async def push_post(self, post_id: PostId, users: Ids, *, check_length: bool) -> None:
         """Put a post into the timelines of many people at once. Safe to repeat.
 
-        A set that has no floor stays no timeline. With `check_length`, those that have grown too long are cut.
+        A set that has no floor stays no timeline. With `check_length`, those that have grown too long are folded.
         """
-        await self._bulk.integers("ZADD", "tl:{", users, "}", _score(post_id), post_id)
+        await self._bulk.integers(users, "ZADD", "tl:{*}", _score(post_id), post_id)
         if check_length:
-            lengths = await self._bulk.integers("ZCARD", "tl:{", users, "}")
-            for user in users[lengths > self.timeline_length + TRIM_BEYOND]:
-                await self._call("heliograph_trim", [_timeline(UserId(int(user)))], self.timeline_length)
+            await self.fold_long(users)
+
+    async def fold_long(self, users: Ids) -> None:
+        """Put the older posts of sets that have grown too long onto their shelves."""
+        lengths = await self._bulk.integers(users, "ZCARD", "tl:{*}")
+        if len(long := users[lengths > self.fold_beyond]):
+            sizes = (self.set_length, self.piece_length, PIECES, SHELF_SECONDS)
+            try:
+                await self._bulk.integers(long, "FCALL", "heliograph_fold", 2, "tl:{*}", "tls:{*}", *sizes)
+            except ResponseError as error:
+                if not _is_unknown_function(error):
+                    raise
+                await self.load_functions()  # the next look finds them too long again
 
     async def add_posts(
         self,
@@ -101,20 +123,22 @@ class Timelines:
         change is missing, and the next read builds it anew.
         """
         noted = (_written_ids(pulled), as_of_ms) if pulled is not None else ("", "")
-        return bool(
-            await self._call(
-                "heliograph_add_posts",
-                [_timeline(viewer), _about(viewer)],
-                *(generation - 1, generation, "" if floor is None else -floor, *noted, *_scored(post_ids)),
-            )
+        scored = _scored(post_ids)
+        deep_as = "" if floor is None else -floor
+        exists = await self._call(
+            "heliograph_add_posts",
+            [_timeline(viewer), _about(viewer)],
+            *(generation - 1, generation, deep_as, *noted, *scored),
         )
+        if len(scored) > 2:  # a backfill may be long
+            await self.fold_long(np.array([viewer], dtype=np.int64))
+        return bool(exists)
 
     async def remove_posts(self, viewer: UserId, post_ids: Sequence[PostId], *, generation: int) -> None:
         """Take posts out of the viewer's timeline, unless it reflects another generation by now. Safe to repeat."""
         if post_ids:
-            await self._call(
-                "heliograph_remove_posts", [_timeline(viewer), _about(viewer)], generation, *map(int, post_ids)
-            )
+            keys = [_timeline(viewer), _about(viewer), _shelf(viewer)]
+            await self._call("heliograph_remove_posts", keys, generation, *map(int, post_ids))
 
     async def floor_of(self, viewer: UserId) -> int | None:
         """Return the place from which on down the timeline knows nothing; `None` without a timeline."""
@@ -129,8 +153,10 @@ class Timelines:
     async def members_of(self, viewer: UserId) -> tuple[list[PostId], int | None, int | None]:
         """Return a whole timeline, newest first, its floor and the millisecond it was built; for staff."""
         found: Any = await self._client.zrange(_timeline(viewer), 0, -1)
+        pieces: Any = await self._client.lrange(_shelf(viewer), 0, -1)
         built: Any = await self._client.hget(_about(viewer), "b")
-        ids = sorted((PostId(int(member)) for member in found if member != FLOOR), reverse=True)
+        members = {*found, *b",".join(pieces).split(b",")} - {FLOOR, b""}
+        ids = sorted((PostId(int(member)) for member in members), reverse=True)
         return ids, await self.floor_of(viewer), int(built) if built is not None else None
 
     async def open(self, viewer: UserId, *, unless_generation: int | None) -> str | None:
@@ -143,8 +169,8 @@ class Timelines:
         wanted = "" if unless_generation is None else unless_generation
         opened = await self._call(
             "heliograph_open_timeline",
-            [_timeline(viewer), _about(viewer), _lock(viewer)],
-            *(token, BUILD_SECONDS, _score(FIRST_POSITION), wanted),
+            [_timeline(viewer), _about(viewer), _shelf(viewer), _lock(viewer)],
+            *(token, BUILD_SECONDS, wanted),
         )
         return token if opened else None
 
@@ -164,12 +190,15 @@ class Timelines:
         Returns `False` when the timeline was lost since it was opened: the next read builds it anew.
         """
         floor = COMPLETE if is_complete else place_of(post_ids[-1])
+        newest, older = post_ids[: self.set_length], post_ids[self.set_length :]
+        size = self.piece_length
+        pieces = [_written_ids(older[start : start + size]) for start in range(0, len(older), size)]
         return bool(
             await self._call(
                 "heliograph_fill_timeline",
-                [_timeline(viewer), _about(viewer), _lock(viewer)],
-                *(token, -floor, LIFE_SECONDS, generation, built_ms, _written_ids(pulled), built_ms),
-                *_scored(post_ids),
+                [_timeline(viewer), _about(viewer), _shelf(viewer), _lock(viewer)],
+                *(token, -floor, LIFE_SECONDS, SHELF_SECONDS, generation, built_ms, _written_ids(pulled), built_ms),
+                *(len(pieces), *pieces, *_scored(newest)),
             )
         )
 
@@ -179,6 +208,7 @@ class Timelines:
 
     async def keep_alive(self, viewer: UserId) -> None:
         """Let a timeline that is read live on."""
+        await self._client.expire(_shelf(viewer), SHELF_SECONDS)
         await self._client.expire(_timeline(viewer), LIFE_SECONDS)
         await self._client.expire(_about(viewer), LIFE_SECONDS)
 
@@ -191,17 +221,21 @@ class Timelines:
     async def drop(self, *users: UserId) -> None:
         """Forget timelines, also those being built; the next read is by pull and builds anew. Safe to repeat."""
         for user in users:
-            await self._client.delete(_timeline(user), _about(user), _lock(user), _page(user))
+            await self._client.delete(_timeline(user), _about(user), _shelf(user), _lock(user), _page(user))
 
     async def _call(self, function: str, keys: list[str], *arguments: Any) -> Any:
         try:
             return await self._client.fcall(function, len(keys), *keys, *arguments)
         except ResponseError as error:
-            # A server that lost its data, or a new node, does not know the functions.
-            if "not found" not in str(error).lower():
+            if not _is_unknown_function(error):
                 raise
         await self.load_functions()
         return await self._client.fcall(function, len(keys), *keys, *arguments)
+
+
+def _is_unknown_function(error: ResponseError) -> bool:
+    """Whether the server has lost its data, or is a new node, and so does not know the functions."""
+    return "not found" in str(error).lower()
 
 
 def ids_of(packed: bytes) -> Ids:
@@ -242,6 +276,10 @@ def _timeline(user: UserId) -> str:
 
 def _about(user: UserId) -> str:
     return f"tlm:{{{user}}}"
+
+
+def _shelf(user: UserId) -> str:
+    return f"tls:{{{user}}}"
 
 
 def _lock(user: UserId) -> str:

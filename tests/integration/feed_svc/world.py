@@ -73,6 +73,7 @@ class World:
         self.media = media
         self.redis = redis_client
         self.relay = relay
+        self.tell = TellFollowers(parts.events)
         self._workers: list[asyncio.Task[None]] = []
 
     async def call(self, method: Any, request: Any, *, by: int | None = None, caller: str = "gateway") -> Any:
@@ -150,7 +151,7 @@ class World:
             await self.redis.delete(*keys)
 
     def start_workers(self) -> None:
-        workers = app.workers_of(self.parts, TellFollowers(self.parts.events))
+        workers = app.workers_of(self.parts, self.tell)
         loops = [self.relay.run, *(consumer.run for consumer in workers.consumers())]
         self._workers = [asyncio.create_task(loop()) for loop in loops]
 

@@ -18,7 +18,7 @@ POISON = (psycopg.DataError, psycopg.IntegrityError, LookupError, ValueError, Ov
 
 MOST_TOGETHER = 16
 """Partitions whose batches share a transaction, at most."""
-LINGER_SECONDS = 0.004
+LINGER_SECONDS = 0.002
 """How long a transaction waits for batches of other partitions while they come in company."""
 
 _log = get_logger(__name__)

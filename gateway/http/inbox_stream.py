@@ -83,7 +83,7 @@ class InboxStreams:
         if request.method == "OPTIONS":
             return self._origins.preflight(request, METHODS)
         if request.method != "GET":
-            return self._refused(request, 405, errors.request_error("use GET", "METHOD_NOT_ALLOWED"), Allow=METHODS)
+            return web.Response(status=405, text="use GET", headers={"Allow": METHODS})
         if self._draining:
             return web.Response(status=503, text="this process stops; connect again", headers={"Retry-After": "1"})
         try:

@@ -145,8 +145,9 @@ class Gateway:
             self._connections.sweep(self._runner.server.connections)
 
     async def check_tokens(self) -> None:
-        """Close the sockets of people whose tokens are valid no more."""
+        """Close the sockets and streams of people whose tokens are valid no more."""
         await self._sockets.check_tokens()
+        await self._inbox_streams.check_tokens()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         with self._connections.busy(request.protocol):

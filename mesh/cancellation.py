@@ -6,6 +6,10 @@ here afterwards.
 """
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+AGAIN_SECONDS = 1.0
 
 
 def raise_if_cancelled() -> None:
@@ -13,3 +17,14 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for their end, whatever that is; again each second, should a cancellation be lost."""
+    tasks = list(tasks)
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from mesh import cancellation
 from mesh.errors import RefusedToServe, leaves, told_by
 from mesh.telemetry import get_logger
 
@@ -93,15 +94,8 @@ class Process:
                 self.status = FAILED
 
     async def end_loops(self) -> None:
-        """Cancel the loops and wait for their end.
-
-        Again each second: a library may take a cancellation that comes while it gives up a wait for its own timeout.
-        """
-        running = {task for task in self._loops if not task.done()}
-        while running:
-            for task in running:
-                task.cancel()
-            _, running = await asyncio.wait(running, timeout=1.0)
+        """Cancel the loops and wait for their end."""
+        await cancellation.end(self._loops)
 
     def _on_loop_end(self, task: asyncio.Task[None]) -> None:
         if self._stopping.is_set():

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, LiteralString, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import class_row, scalar_row
 
 Row = TypeVar("Row")
@@ -55,6 +55,16 @@ class Query:
             await cursor.execute(self.sql, parameters)
             return await cursor.fetchone()
 
+    async def ask(self, connection: AsyncConnection[Any], row: type[Row], **parameters: Any) -> "Answer[Row]":
+        """Send the statement; in a pipeline several go out before the first answer is awaited."""
+        cursor = connection.cursor(row_factory=class_row(row))
+        return Answer(await cursor.execute(self.sql, parameters))
+
+    async def ask_values(self, connection: AsyncConnection[Any], **parameters: Any) -> "Answer[Any]":
+        """Send the statement; the answer is the first column of every row."""
+        cursor = connection.cursor(row_factory=scalar_row)
+        return Answer(await cursor.execute(self.sql, parameters))
+
     async def run(self, connection: AsyncConnection[Any], **parameters: Any) -> int:
         """Run a statement that returns no rows; return how many rows it touched."""
         return (await connection.execute(self.sql, parameters)).rowcount
@@ -63,6 +73,18 @@ class Query:
         """Run the statement once for each set of parameters, in one round trip."""
         async with connection.cursor() as cursor:
             await cursor.executemany(self.sql, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Row]):
+    """The rows of a statement that is on its way."""
+
+    _cursor: AsyncCursor[Row]
+
+    async def rows(self) -> list[Row]:
+        """Return them all, in the statement's order."""
+        async with self._cursor:
+            return await self._cursor.fetchall()
 
 
 def load(package: str, path: str = "sql/queries.sql") -> dict[str, Query]:

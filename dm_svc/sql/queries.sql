@@ -223,17 +223,20 @@ DELETE FROM inbox WHERE user_id = %(user_id)s AND useq <= %(useq)s;
 UPDATE inbox_heads SET first_useq = greatest(first_useq, %(useq)s + 1) WHERE user_id = %(user_id)s;
 
 -- name: send_states
--- What is known about pairs of sender and recipient.
-SELECT pair.sender_id, pair.recipient_id, s.state AS sender_state, r.state AS recipient_state,
-       coalesce(x.audience, 1) AS recipient_audience,
-       coalesce(CASE WHEN c.low_id = pair.sender_id THEN c.low_count ELSE c.last_number - c.low_count END, 0)
-           AS sent_count
-FROM unnest(%(conversation_ids)s::text[], %(sender_ids)s::bigint[], %(recipient_ids)s::bigint[])
-    AS pair (conversation_id, sender_id, recipient_id)
-LEFT JOIN conversations c ON c.conversation_id = pair.conversation_id
-LEFT JOIN members s ON s.user_id = pair.sender_id AND s.conversation_id = pair.conversation_id
-LEFT JOIN members r ON r.user_id = pair.recipient_id AND r.conversation_id = pair.conversation_id
-LEFT JOIN message_settings x ON x.user_id = pair.recipient_id;
+-- What must be known before sends, in their order: what the key was used for, and what is between the two.
+SELECT s.state AS sender_state, r.state AS recipient_state, coalesce(x.audience, 1) AS recipient_audience,
+       coalesce(CASE WHEN c.low_id = send.sender_id THEN c.low_count ELSE c.last_number - c.low_count END, 0)
+           AS sent_count,
+       k.conversation_id AS known_conversation_id, k.number AS known_number, k.body_digest AS known_digest
+FROM unnest(%(message_ids)s::uuid[], %(conversation_ids)s::text[], %(sender_ids)s::bigint[],
+            %(recipient_ids)s::bigint[])
+    WITH ORDINALITY AS send (message_id, conversation_id, sender_id, recipient_id, place)
+LEFT JOIN message_keys k ON k.message_id = send.message_id
+LEFT JOIN conversations c ON c.conversation_id = send.conversation_id
+LEFT JOIN members s ON s.user_id = send.sender_id AND s.conversation_id = send.conversation_id
+LEFT JOIN members r ON r.user_id = send.recipient_id AND r.conversation_id = send.conversation_id
+LEFT JOIN message_settings x ON x.user_id = send.recipient_id
+ORDER BY send.place;
 
 -- name: get_conversations
 -- A member's conversations by id, in no order; nothing of those of others.

@@ -1,29 +1,24 @@
 """The workers' side of the database: positions, fences, and what a batch of log entries changes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from dm_svc.domain.fold import Changes, Loaded, Membership, NewInboxEntry, StoredMessage, Thread, read_points
+from dm_svc.domain.fold import Changes, Loaded, NewInboxEntry, StoredMessage, Thread
 from dm_svc.domain.values import (
     ConversationId,
     EntryKind,
     Head,
     InboxEntry,
-    KnownKey,
     LogEntry,
-    MemberState,
     Message,
-    MessageId,
-    MessageSent,
-    MessageTakenBack,
     UserId,
 )
-from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of, photo_json, photo_of
+from dm_svc.store.loading import ask_for
+from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of, photo_json
 from mesh.postgres import Connection, Postgres
 
 
@@ -68,43 +63,6 @@ class RawEntry:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _ThreadRow:
-    conversation_id: str
-    low_id: int
-    high_id: int
-    last_number: int
-    low_count: int
-    user_id: int
-    other_id: int
-    state: int
-    read_number: int
-    read_received: int
-    update_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _MessageRow:
-    conversation_id: str
-    number: int
-    message_id: str
-    sender_id: int
-    client_message_id: str
-    content: str
-    photo: dict[str, Any] | None
-    low_count: int
-    log_sequence: int
-    send_time: datetime
-    unsend_time: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class _PlaceRow:
-    conversation_id: str
-    number: int
-    low_count: int
-
-
 class LogStore:
     """What workers read and write."""
 
@@ -147,18 +105,22 @@ class LogStore:
             position: int = await QUERIES["get_position"].value(connection, partition=partition)
         return position
 
-    def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Open the one transaction of a batch."""
-        return self._postgres.transaction()
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open the one transaction of a batch: a pipeline, so that a batch costs three round trips instead of ten."""
+        async with self._postgres.primary() as connection, connection.pipeline(), connection.transaction():
+            yield connection
 
-    async def advance(self, connection: Connection, steps: Sequence[Step]) -> datetime:
-        """Move the positions, and return the time of the transaction.
+    async def advance(
+        self, connection: Connection, steps: Sequence[Step], entries: Sequence[LogEntry]
+    ) -> tuple[datetime, Loaded]:
+        """Move the positions; return the time of the transaction, and what the tables hold about the entries.
 
-        `OwnershipLost` when another worker took one over. It comes first, since it locks the partitions' rows: a stale
-        owner stops here. A batch that was committed while its connection was lost looks like lost ownership too, and
-        the next owner begins behind it.
+        `OwnershipLost` when another worker took one over. Moving comes first, since it locks the partitions' rows: what
+        is read after it nobody else changes, and a stale owner writes nothing. A batch that was committed while its
+        connection was lost looks like lost ownership too, and the next owner begins behind it.
         """
-        moved = await QUERIES["advance_positions"].values(
+        moving = await QUERIES["advance_positions"].ask_values(
             connection,
             partitions=[step.partition for step in steps],
             fences=[step.fence for step in steps],
@@ -166,10 +128,11 @@ class LogStore:
             positions=[step.position for step in steps],
             announceds=[step.announced for step in steps],
         )
+        loading = await ask_for(connection, entries)
+        moved = await moving.rows()
         if len(moved) != len(steps):
             raise OwnershipLost(f"of partitions {sorted(step.partition for step in steps)} only {len(moved)} are ours")
-        commit_time: datetime = moved[0]
-        return commit_time
+        return moved[0], await loading.loaded()
 
     async def store_announced(self, step: Step) -> None:
         """Write how far the effects have been announced."""
@@ -197,29 +160,6 @@ class LogStore:
             subject=raw.subject,
             payload=raw.payload,
             error=error[:500],
-        )
-
-    async def load(self, connection: Connection, entries: Sequence[LogEntry]) -> Loaded:
-        """Return what the tables hold about some entries."""
-        conversation_ids = list({entry.conversation_id for entry in entries})
-        rows = await QUERIES["load_threads"].all(connection, _ThreadRow, conversation_ids=conversation_ids)
-        sent = [entry.change.message_id for entry in entries if isinstance(entry.change, MessageSent)]
-        keys = await QUERIES["load_keys"].all(connection, KnownKey, message_ids=sent) if sent else []
-        taken = [entry.change.message_id for entry in entries if isinstance(entry.change, MessageTakenBack)]
-        messages = await QUERIES["load_messages"].all(connection, _MessageRow, message_ids=taken) if taken else []
-        places = read_points(entries)
-        counts = (
-            await QUERIES["load_low_counts"].all(
-                connection, _PlaceRow, conversation_ids=[one for one, _ in places], numbers=[two for _, two in places]
-            )
-            if places
-            else []
-        )
-        return Loaded(
-            threads=_threads(rows),
-            keys={key.message_id: key for key in keys},
-            messages={MessageId(row.message_id): _stored_message(row) for row in messages},
-            low_counts={(ConversationId(row.conversation_id), row.number): row.low_count for row in counts},
         )
 
     async def write(
@@ -328,48 +268,6 @@ class LogStore:
         return [
             _inbox_entry(entry, useq, messages, commit_time) for entry, useq in zip(changes.inbox, useqs, strict=True)
         ]
-
-
-def _threads(rows: Iterable[_ThreadRow]) -> dict[ConversationId, Thread]:
-    threads: dict[ConversationId, Thread] = {}
-    for row in rows:
-        conversation_id = ConversationId(row.conversation_id)
-        thread = threads.setdefault(
-            conversation_id,
-            Thread(
-                conversation_id=conversation_id,
-                low_id=UserId(row.low_id),
-                high_id=UserId(row.high_id),
-                last_number=row.last_number,
-                low_count=row.low_count,
-            ),
-        )
-        thread.members[UserId(row.user_id)] = Membership(
-            user_id=UserId(row.user_id),
-            other_id=UserId(row.other_id),
-            state=MemberState(row.state),
-            read_number=row.read_number,
-            read_received=row.read_received,
-            update_time=row.update_time,
-        )
-    return threads
-
-
-def _stored_message(row: _MessageRow) -> StoredMessage:
-    return StoredMessage(
-        conversation_id=ConversationId(row.conversation_id),
-        number=row.number,
-        message_id=MessageId(row.message_id),
-        sender_id=UserId(row.sender_id),
-        client_message_id=row.client_message_id,
-        content=row.content,
-        photo=photo_of(row.photo),
-        body_digest=b"",
-        low_count=row.low_count,
-        log_sequence=row.log_sequence,
-        send_time=row.send_time,
-        unsend_time=row.unsend_time,
-    )
 
 
 def _inbox_entry(

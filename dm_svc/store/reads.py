@@ -37,12 +37,13 @@ LAST_NUMBER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class _SendStateRow:
-    sender_id: int
-    recipient_id: int
     sender_state: int | None
     recipient_state: int | None
     recipient_audience: int
     sent_count: int
+    known_conversation_id: str | None
+    known_number: int | None
+    known_digest: bytes | None
 
 
 class ReadStore:
@@ -57,18 +58,25 @@ class ReadStore:
             rows = await QUERIES["load_keys"].all(connection, KnownKey, message_ids=list(message_ids))
         return {row.message_id: row for row in rows}
 
-    async def send_states(self, pairs: Sequence[tuple[UserId, UserId]]) -> dict[tuple[UserId, UserId], SendState]:
-        """Return what is known about pairs of sender and recipient."""
-        conversation_ids = [conversation_id_of(*pair) for pair in pairs]
+    async def send_states(
+        self, sends: Sequence[tuple[MessageId, UserId, UserId]]
+    ) -> list[tuple[KnownKey | None, SendState]]:
+        """Return what must be known before sends (message id, sender, recipient), in their order.
+
+        That is what the key was used for, `None` when it is new, and what is between the two people.
+        """
         async with self._postgres.primary() as connection:
             rows = await QUERIES["send_states"].all(
                 connection,
                 _SendStateRow,
-                conversation_ids=conversation_ids,
-                sender_ids=[sender for sender, _ in pairs],
-                recipient_ids=[recipient for _, recipient in pairs],
+                message_ids=[message_id for message_id, _, _ in sends],
+                conversation_ids=[conversation_id_of(sender, recipient) for _, sender, recipient in sends],
+                sender_ids=[sender for _, sender, _ in sends],
+                recipient_ids=[recipient for _, _, recipient in sends],
             )
-        return {(UserId(row.sender_id), UserId(row.recipient_id)): _send_state(row) for row in rows}
+        return [
+            (_known_key(message_id, row), _send_state(row)) for (message_id, _, _), row in zip(sends, rows, strict=True)
+        ]
 
     async def get_conversations(
         self, viewer: UserId, conversation_ids: Sequence[ConversationId]
@@ -168,6 +176,12 @@ class ReadStore:
         async with self._postgres.primary() as connection:
             position: int = await QUERIES["get_position"].value(connection, partition=partition)
         return position
+
+
+def _known_key(message_id: MessageId, row: _SendStateRow) -> KnownKey | None:
+    if row.known_conversation_id is None or row.known_number is None or row.known_digest is None:
+        return None
+    return KnownKey(message_id, ConversationId(row.known_conversation_id), row.known_number, row.known_digest)
 
 
 def _send_state(row: _SendStateRow) -> SendState:

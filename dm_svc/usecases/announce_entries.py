@@ -20,7 +20,7 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AnnounceEntries:
-    """First the pending inboxes, then the events: who hears of an entry finds it where it looks."""
+    """The pending inboxes and the events, at the same time: who looks before an inbox is filled reads Postgres."""
 
     store: LogStore
     cache: Cache
@@ -31,10 +31,17 @@ class AnnounceEntries:
         """Return when JetStream has all events; tries until then. Safe to repeat."""
         if not entries:
             return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fill(entries))
+            group.create_task(self._tell(entries))
+
+    async def _fill(self, entries: Sequence[InboxEntry]) -> None:
         try:
             await self.cache.push(entries)
         except TROUBLE as error:
             _log.warning("pending_inbox_unwritten", error=repr(error))
+
+    async def _tell(self, entries: Sequence[InboxEntry]) -> None:
         while True:
             try:
                 await self.announcer.deliver(entries)

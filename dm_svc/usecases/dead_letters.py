@@ -9,6 +9,7 @@ from dm_svc.domain.values import DeadLetter
 from dm_svc.errors import DeadLetterNotFound
 from dm_svc.events import decode_entry
 from dm_svc.store.care import CareStore, DeadEntry
+from dm_svc.store.loading import load
 from dm_svc.store.log import LogStore
 from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.persist_entries import POISON, reason_of
@@ -62,7 +63,7 @@ class ReplayDeadLetters:
                 commit_time = await self.store.lock_for_replay(connection, dead)
                 if commit_time is None:
                     return ""
-                changes = fold([entry], await self.log_store.load(connection, [entry]))
+                changes = fold([entry], await load(connection, [entry]))
                 if changes.refused:
                     return changes.refused[0].reason
                 told = await self.log_store.write(

@@ -18,7 +18,7 @@ POISON = (psycopg.DataError, psycopg.IntegrityError, LookupError, ValueError, Ov
 
 MOST_TOGETHER = 16
 """Partitions whose batches share a transaction, at most."""
-LINGER_SECONDS = 0.004
+LINGER_SECONDS = 0.002
 """How long a transaction waits for batches of other partitions while they come in company."""
 
 _log = get_logger(__name__)
@@ -113,8 +113,8 @@ class PersistEntries:
             partitions.update((entry.conversation_id, partition) for entry in ours)
             reasons.update(((partition, sequence), reason) for sequence, reason in work.batch.errors.items())
         async with self._store.transaction() as connection:
-            commit_time = await self._store.advance(connection, [work.step for work in works])
-            changes = fold(entries, await self._store.load(connection, entries))
+            commit_time, loaded = await self._store.advance(connection, [work.step for work in works], entries)
+            changes = fold(entries, loaded)
             for refused in changes.refused:
                 reasons[partitions[refused.entry.conversation_id], refused.entry.sequence] = refused.reason
             told = await self._store.write(connection, partitions, changes, commit_time)

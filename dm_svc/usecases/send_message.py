@@ -32,7 +32,7 @@ from mesh.telemetry import get_logger
 
 BATCH = 500
 LINGER_SECONDS = 0.002
-"""How long checks of sends that come in company wait for more: four calls a send become four a batch."""
+"""How long checks of sends that come in company wait for more: three calls a send become three a batch."""
 
 _log = get_logger(__name__)
 
@@ -63,18 +63,15 @@ class SendChecks:
         self._graph = graph
         self._cache = cache
         self.about: Coalescer[Asked, About] = Coalescer(self._about, most=BATCH, linger_seconds=LINGER_SECONDS)
-        self.claim: Coalescer[tuple[MessageId, bytes], bytes | None] = Coalescer(
-            self._claims, most=BATCH, linger_seconds=LINGER_SECONDS
-        )
+        # Sends whose checks came together come here together: there is nothing to wait for.
+        self.claim: Coalescer[tuple[MessageId, bytes], bytes | None] = Coalescer(self._claims, most=BATCH)
 
     async def _about(self, asked: list[Asked]) -> list[About]:
-        pairs = list({one.pair for one in asked})
-        relations, states, known = await asyncio.gather(
-            self._graph.relations(pairs),
-            self._store.send_states(pairs),
-            self._store.known_keys([one.message_id for one in asked]),
+        relations, states = await asyncio.gather(
+            self._graph.relations(list({one.pair for one in asked})),
+            self._store.send_states([(one.message_id, *one.pair) for one in asked]),
         )
-        return [About(known.get(one.message_id), relations[one.pair], states[one.pair]) for one in asked]
+        return [About(known, relations[one.pair], state) for one, (known, state) in zip(asked, states, strict=True)]
 
     async def _claims(self, claims: list[tuple[MessageId, bytes]]) -> list[bytes | None]:
         try:

@@ -12,6 +12,7 @@ from dm_svc.events import Announcer, log_stream
 from dm_svc.store.log import LogStore, RawEntry, Step
 from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.persist_entries import Batch, PersistEntries
+from mesh import cancellation
 from mesh.jetstream import JetStream, Received
 from mesh.telemetry import get_logger
 
@@ -97,5 +98,4 @@ class Owner:
         if announcing.done() and not announcing.cancelled() and announcing.exception() is None:
             await self.store.store_announced(replace(done, announced=done.position))
             return
-        announcing.cancel()
-        await asyncio.gather(announcing, return_exceptions=True)
+        await cancellation.end([announcing])

@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 from dm_svc.store.log import LogStore, OwnershipLost
 from dm_svc.store.ownership import LockSession, open_lock_session
 from dm_svc.workers.owner import Owner
+from mesh import cancellation
 from mesh.config import PostgresConfig
 from mesh.errors import Unavailable
 from mesh.jetstream import StreamBehind
@@ -92,7 +93,4 @@ class Partitions:
                 _log.error("partition_failed", partition=partition, exc_info=error)
 
     async def _drop(self, partitions: list[int]) -> None:
-        tasks = [self._owners.pop(partition) for partition in partitions]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancellation.end([self._owners.pop(partition) for partition in partitions])

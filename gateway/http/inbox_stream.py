@@ -70,7 +70,9 @@ class InboxStreams:
         self._engine = engine
         self._callers = callers
         self._origins = origins
-        self._open: set[asyncio.Event] = set()
+        self._open: dict[asyncio.Event, Caller] = {}
+        """By what tells a stream to end."""
+        self._keys_read = callers.keys_read
         self._draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -81,7 +83,7 @@ class InboxStreams:
         if request.method == "OPTIONS":
             return self._origins.preflight(request, METHODS)
         if request.method != "GET":
-            return self._refused(request, 405, errors.request_error("use GET", "METHOD_NOT_ALLOWED"), Allow=METHODS)
+            return web.Response(status=405, text="use GET", headers={"Allow": METHODS})
         if self._draining:
             return web.Response(status=503, text="this process stops; connect again", headers={"Retry-After": "1"})
         try:
@@ -101,6 +103,18 @@ class InboxStreams:
         for at, leave in enumerate(streams):
             leave.set()
             await asyncio.sleep(within_seconds / len(streams) if at < len(streams) - 1 else 0)
+
+    async def check_tokens(self) -> None:
+        """End the streams whose tokens are valid no more; only after a change of the keys there are any."""
+        if self._keys_read == (keys_read := self._callers.keys_read):
+            return
+        self._keys_read = keys_read
+        for leave, caller in list(self._open.items()):
+            try:
+                self._callers.caller(f"Bearer {caller.viewer.token if caller.viewer else ''}", caller.address)
+            except Unauthenticated:
+                leave.set()
+            await asyncio.sleep(0)  # verifying thousands of signatures must not hold the loop
 
     def _admitted(self, request: web.Request) -> Caller:
         caller = self._callers.read(request)
@@ -126,12 +140,12 @@ class InboxStreams:
         self._origins.mark(request, answer)
         await answer.prepare(request)
         leave = asyncio.Event()
-        self._open.add(leave)
+        self._open[leave] = caller
         _open.inc()
         try:
             await self._write_all(request, answer, prepared, caller, leave)
         finally:
-            self._open.discard(leave)
+            del self._open[leave]
             _open.dec()
         return answer
 

@@ -391,5 +391,5 @@ async def test_a_fenced_owner_writes_nothing(rig):
     stale = Step(partition, fence=row[1] - 1, after=row[0], position=row[0] + 5, announced=0)
     with pytest.raises(OwnershipLost):
         async with store.transaction() as connection:
-            await store.advance(connection, [stale])
+            await store.advance(connection, [stale], [])
     assert await store.get_position(partition) == row[0]

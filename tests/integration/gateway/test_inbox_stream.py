@@ -1,6 +1,7 @@
 """The inbox as Server-Sent Events: the same log, order and refusals as over a socket."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from gateway.http import inbox_stream
 from gateway.messages import inbox
 from mesh.errors import Unavailable
 from tests.fixtures.stack import eventually
-from tests.integration.gateway.conftest import Running, Starter, token
+from tests.integration.gateway.conftest import KEY_ID, Running, Starter, token
 from tests.integration.gateway.test_inbox import announce, say
 
 
@@ -249,3 +250,21 @@ async def test_streams_end_when_the_process_stops(running: Running) -> None:
         f"http://{running.address}/inbox", headers={"Authorization": f"Bearer {token(2)}"}
     ) as answer:
         assert answer.status == 503
+
+
+async def test_streams_end_when_the_key_of_their_tokens_is_withdrawn(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh.auth.KEYS_LOOK_SECONDS", 0.0)
+    running = await start()
+    async with opened(running) as stream:
+        await stream.next()
+        await running.gateway.check_tokens()
+        announce(running, say(running, "one", 1))
+        assert await texts(stream, 1) == ["one"]
+        keys = orjson.loads(start.keys.read_bytes())
+        start.keys.write_bytes(orjson.dumps({"keys": [{**keys["keys"][0], "kid": f"not {KEY_ID}"}]}))
+        os.utime(start.keys, (1, 1))
+        await running.gateway.check_tokens()
+        with pytest.raises(EOFError):
+            await stream.next()

@@ -41,7 +41,7 @@ def position_apart():
 
     async def apart(self, works):
         async with self._store.transaction() as connection:
-            await self._store.advance(connection, [work.step for work in works])
+            await self._store.advance(connection, [work.step for work in works], [])
         await asyncio.sleep(0.1)
         return await persist(self, [replace(work, step=replace(work.step, after=work.step.position)) for work in works])
 

@@ -88,7 +88,9 @@ async def _power_cut(check: Check, wanted: int) -> tuple[list[str], list[str]]:
                 check.fault("power_cut")
                 await asyncio.to_thread(copy_sparse, image, copy)
         with mounted(copy, disk):
+            began = time.monotonic()
             async with Stack(disk / "state", services=[], servers=SERVERS, settings=settings) as stack:
+                check.say(f"the servers were repaired and answered {time.monotonic() - began:.1f} s later")
                 return await _compare(check, stack, medias)
 
 

@@ -102,7 +102,7 @@ def linear_profile() -> bytes:
     return bytes(body)
 
 
-def turned(orientation: int) -> bytes:
+def turned(orientation: int, kind: str = "JPEG") -> bytes:
     """A photo whose red corner is top left once it is upright, stored as a camera of that orientation does."""
     upright = photo(400, 200)
     upright.paste((255, 0, 0), (0, 0, 100, 50))
@@ -114,7 +114,7 @@ def turned(orientation: int) -> bytes:
     stored = upright.transpose(undo[orientation]) if orientation in undo else upright
     exif = stored.getexif()
     exif[0x0112] = orientation
-    return encoded(stored, "JPEG", exif=exif, quality=95)
+    return encoded(stored, kind, exif=exif.tobytes(), quality=95)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

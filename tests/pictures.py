@@ -197,6 +197,14 @@ def animated(kind: str) -> bytes:
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=80)
 
 
+def huge_film() -> bytes:
+    """A WebP of small frames on a canvas of 40 million pixels."""
+    body = bytearray(animated("WEBP"))
+    assert body[12:16] == b"VP8X"
+    body[24:30] = (8000 - 1).to_bytes(3, "little") + (5000 - 1).to_bytes(3, "little")
+    return bytes(body)
+
+
 def spoiled(content: bytes, *, at: float = 0.5, length: int = 400) -> bytes:
     """The same with bytes overwritten in the middle."""
     start = int(len(content) * at)

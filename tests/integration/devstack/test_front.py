@@ -47,6 +47,14 @@ async def test_U2_photo_comes_with_its_type_for_ever_and_nobody_guesses(stack, h
         assert response.status == 304
 
 
+@pytest.mark.parametrize("query", ["response-content-type=text/html", "response-cache-control=no-store", "acl", "x"])
+async def test_U2_nobody_can_ask_for_a_photo_under_another_type(stack, http, photo, query):
+    async with http.get(f"{stack.s3.front}/{PHOTOS_BUCKET}/{NAME}?{query}") as response:
+        assert (response.status, await response.read()) == (200, b"abc")
+        assert response.headers["Content-Type"] == "image/webp"
+        assert response.headers["Cache-Control"] == IMMUTABLE
+
+
 async def test_photos_have_an_address_apart_from_the_api_and_the_store(stack, s3):
     assert stack.state.addresses["photos"] == f"{stack.s3.front}/{PHOTOS_BUCKET}"
     assert s3.reached_by_apps == stack.s3.front != s3.endpoint

@@ -1,9 +1,11 @@
 """Photos: a 12-megapixel JPEG to every variant beside libvips, photos per second, upload to READY, reconciliation.
 
-The reference makes the same eight files (1080, 640, 320 and the square, in WebP and JPEG, same qualities) with libvips:
-by its command line (`vipsthumbnail`) where that is installed, else by a program of a few lines around the library's
-wheel, which is kinder to libvips: it decodes once, and only its work is counted, not the start of Python. Ours is a
-whole journey into the sandboxed child and back.
+The reference makes the same eight files (1080, 640, 320 and the square, in WebP and JPEG, same qualities) with libvips'
+own command line, where that is installed (Debian: libvips-tools), in the quicker of two ways: each file from the
+original, or all of them from the widest size, kept without compression in between. The same is measured against the
+library without its command line, by a program of a few lines around the library's wheel, of which only the work is
+counted, not the start of Python; where there is no command line, that stands for it too, and is the harder reference.
+Ours is a whole journey into the sandboxed child and back.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import psycopg
 from minio import Minio
@@ -98,25 +101,46 @@ async def _beside_vips(bench: Bench, ours: Decoders, original: bytes) -> None:
             await _develop(ours, original)
             return time.perf_counter() - began
 
+        def references() -> dict[str, float]:
+            library = _vips_library(source, Path(folder))
+            is_installed = shutil.which("vipsthumbnail") is not None
+            return {"vips_library": library, "vips_cli": _vips_cli(source, Path(folder)) if is_installed else library}
+
         rounds = bench.size(15, 5)
-        times = [(await own(), await asyncio.to_thread(_vips, source, Path(folder))) for _ in range(rounds)]
-    ratio = percentile([mine / theirs for mine, theirs in times], 50)
-    note = "vipsthumbnail" if shutil.which("vipsthumbnail") else "libvips' wheel: vipsthumbnail is not installed"
-    bench.figure("one_photo_ms", percentile([mine for mine, _ in times], 50) * 1000, "bytes in to eight variants out")
-    bench.figure("ratio_to_vips_cli", ratio, f"against {note}")
+        times = [(await own(), await asyncio.to_thread(references)) for _ in range(rounds)]
+    bench.figure("one_photo_ms", median(mine for mine, _ in times) * 1000, "bytes in to eight variants out")
+    for name, note in (("vips_cli", _cli_note()), ("vips_library", "in a process that runs already")):
+        ratio = median(mine / theirs[name] for mine, theirs in times)
+        bench.figure(f"ratio_to_{name}", ratio, note)
 
 
-def _vips(source: Path, folder: Path) -> float:
-    """Return how many seconds libvips took."""
-    if not shutil.which("vipsthumbnail"):
-        command = [sys.executable, "-c", VIPS_PROGRAM, str(source), str(folder)]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def _cli_note() -> str:
+    return "against vipsthumbnail" if shutil.which("vipsthumbnail") else "against the library: no vipsthumbnail here"
+
+
+def _vips_library(source: Path, folder: Path) -> float:
+    """Return how many seconds the library itself worked."""
+    command = [sys.executable, "-c", VIPS_PROGRAM, str(source), str(folder)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _vips_cli(source: Path, folder: Path) -> float:
+    """Return how many seconds the quicker way took."""
     began = time.perf_counter()
+    _thumbnails(source, folder)
+    each_from_the_original = time.perf_counter() - began
+    began = time.perf_counter()
+    widest = folder / "widest.v"
+    subprocess.run(["vipsthumbnail", str(source), "--size", "1080x", "-o", str(widest)], check=True)
+    _thumbnails(widest, folder)
+    return min(each_from_the_original, time.perf_counter() - began)
+
+
+def _thumbnails(source: Path, folder: Path) -> None:
     for size, crop in (("1080x", []), ("640x", []), ("320x", []), ("150x150", ["--smartcrop", "centre"])):
-        for options in (".webp[Q=80,strip]", ".jpg[Q=82,strip,optimize_coding,interlace]"):
+        for options in (".webp[Q=80,effort=4,strip]", ".jpg[Q=82,strip,optimize_coding,interlace]"):
             output = str(folder / f"%s-{size}{options}")
             subprocess.run(["vipsthumbnail", str(source), "--size", size, *crop, "-o", output], check=True)
-    return time.perf_counter() - began
 
 
 async def _throughput(bench: Bench, ours: Decoders, original: bytes) -> None:
@@ -127,7 +151,11 @@ async def _throughput(bench: Bench, ours: Decoders, original: bytes) -> None:
             group.create_task(_develop(ours, original))
     bench.figure("photos_per_s", count / (time.perf_counter() - began), f"12 megapixels, {os.cpu_count()} cores")
     peak = _peak_bytes()
-    bench.figure("peak_memory_mib", peak / 1024**2, "most of any child, to 64 MiB upwards")
+    bench.figure("peak_memory_mib", peak / 1024**2, "most of any child so far, to 64 MiB upwards")
+    largest = pictures.encoded(pictures.slope(8000, 5000, "CMYK"), "JPEG", progressive=True, subsampling=0)
+    await _develop(ours, largest)
+    peak = _peak_bytes()
+    bench.figure("peak_memory_40_megapixels_mib", peak / 1024**2, "a progressive JPEG in four colours")
     bench.require(peak <= 512 * 1024**2, "a child took more than 512 MiB")
 
 
@@ -156,7 +184,7 @@ async def _service(bench: Bench, original: bytes) -> None:
             await client.upload(original + number.to_bytes(4, "big"))
             return (time.perf_counter() - began) * 1000
 
-        waits = await asyncio.gather(*(one(number) for number in range(count)))
+        waits = tuple(sorted(await asyncio.gather(*(one(number) for number in range(count)))))
         bench.figure("ready_p50_ms", percentile(waits, 50), "from createUpload to READY and attached")
         bench.figure("ready_p99_ms", percentile(waits, 99), f"the slowest of {count} in fact")
         points = {}

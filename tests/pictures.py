@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy
 import pillow_heif
@@ -32,6 +32,11 @@ class Sent:
 
 def photo(width: int = 640, height: int = 480, *, seed: int = 0) -> Image.Image:
     """A picture with shapes and grain; another one for each seed."""
+    return Image.fromarray(_pixels(width, height, seed))
+
+
+@lru_cache(maxsize=16)
+def _pixels(width: int, height: int, seed: int) -> numpy.ndarray:
     rows, columns = numpy.mgrid[0:height, 0:width]
     noise = numpy.random.default_rng(seed).normal(0, 6, (height, width))
     bands = [
@@ -39,7 +44,7 @@ def photo(width: int = 640, height: int = 480, *, seed: int = 0) -> Image.Image:
         128 + 90 * numpy.cos(rows / (31 + seed % 5)) + noise,
         64 + 120 * (columns / width) + noise,
     ]
-    return Image.fromarray(numpy.clip(numpy.stack(bands, axis=-1), 0, 255).astype(numpy.uint8))
+    return numpy.clip(numpy.stack(bands, axis=-1), 0, 255).astype(numpy.uint8)
 
 
 @cache
@@ -59,6 +64,12 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 def jpeg(width: int = 640, height: int = 480, *, seed: int = 0) -> bytes:
     """A JPEG photo without metadata."""
     return encoded(photo(width, height, seed=seed), "JPEG", quality=88)
+
+
+@cache
+def modern(kind: str) -> bytes:
+    """A HEIF or AVIF photo: they take long to make."""
+    return encoded(photo(), kind)
 
 
 def with_everything() -> bytes:
@@ -91,7 +102,7 @@ def linear_profile() -> bytes:
     return bytes(body)
 
 
-def turned(orientation: int) -> bytes:
+def turned(orientation: int, kind: str = "JPEG") -> bytes:
     """A photo whose red corner is top left once it is upright, stored as a camera of that orientation does."""
     upright = photo(400, 200)
     upright.paste((255, 0, 0), (0, 0, 100, 50))
@@ -103,7 +114,7 @@ def turned(orientation: int) -> bytes:
     stored = upright.transpose(undo[orientation]) if orientation in undo else upright
     exif = stored.getexif()
     exif[0x0112] = orientation
-    return encoded(stored, "JPEG", exif=exif, quality=95)
+    return encoded(stored, kind, exif=exif.tobytes(), quality=95)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -124,18 +135,23 @@ def bomb_png(side: int = 13_000) -> bytes:
 
 
 @cache
+def _packed_zeros() -> bytes:
+    """200 MB of nothing."""
+    return zlib.compress(bytes(200_000_000), 9)
+
+
+@cache
 def text_bomb_png() -> bytes:
     """A PNG whose text unpacks to 200 MB."""
-    packed = zlib.compress(bytes(200_000_000), 9)
     body = encoded(photo(64, 64), "PNG")
-    return body[:33] + chunk(b"zTXt", b"Comment\0\0" + packed) + body[33:]
+    return body[:33] + chunk(b"zTXt", b"Comment\0\0" + _packed_zeros()) + body[33:]
 
 
 @cache
 def profile_bomb_png() -> bytes:
     """A PNG whose colour profile unpacks to 200 MB."""
     body = encoded(photo(64, 64), "PNG")
-    return body[:33] + chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(200_000_000), 9)) + body[33:]
+    return body[:33] + chunk(b"iCCP", b"p\0\0" + _packed_zeros()) + body[33:]
 
 
 def rgb16_png() -> bytes:
@@ -179,6 +195,14 @@ def huge_webp() -> bytes:
 def animated(kind: str) -> bytes:
     frames = [photo(320, 240, seed=seed) for seed in range(4)]
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=80)
+
+
+def huge_film() -> bytes:
+    """A WebP of small frames on a canvas of 40 million pixels."""
+    body = bytearray(animated("WEBP"))
+    assert body[12:16] == b"VP8X"
+    body[24:30] = (8000 - 1).to_bytes(3, "little") + (5000 - 1).to_bytes(3, "little")
+    return bytes(body)
 
 
 def spoiled(content: bytes, *, at: float = 0.5, length: int = 400) -> bytes:
@@ -251,14 +275,14 @@ BAD_FILES = [
     Sent("jpeg_start_only", "image/jpeg", lambda: b"\xff\xd8\xff\xe0", ("CORRUPT",)),
     Sent("truncated_png", "image/png", lambda: encoded(photo(), "PNG")[:20_000], ("CORRUPT",)),
     Sent("truncated_webp", "image/webp", lambda: encoded(photo(), "WEBP")[:4000], ("CORRUPT",)),
-    Sent("truncated_heic", "image/heic", lambda: encoded(photo(), "HEIF")[:6000], ("CORRUPT",)),
-    Sent("truncated_avif", "image/avif", lambda: encoded(photo(), "AVIF")[:3000], ("CORRUPT",)),
-    Sent("heic_without_picture", "image/heic", lambda: encoded(photo(), "HEIF")[:32], ("CORRUPT",)),
+    Sent("truncated_heic", "image/heic", lambda: modern("HEIF")[:6000], ("CORRUPT",)),
+    Sent("truncated_avif", "image/avif", lambda: modern("AVIF")[:3000], ("CORRUPT",)),
+    Sent("heic_without_picture", "image/heic", lambda: modern("HEIF")[:32], ("CORRUPT",)),
     Sent("spoiled_png", "image/png", lambda: spoiled(encoded(photo(), "PNG")), (OK, "CORRUPT")),
     Sent("spoiled_jpeg", "image/jpeg", lambda: spoiled(jpeg()), (OK, "CORRUPT")),
     Sent("spoiled_webp", "image/webp", lambda: spoiled(encoded(photo(), "WEBP")), (OK, "CORRUPT")),
-    Sent("spoiled_heic", "image/heic", lambda: spoiled(encoded(photo(), "HEIF")), (OK, "CORRUPT")),
-    Sent("spoiled_avif", "image/avif", lambda: spoiled(encoded(photo(), "AVIF")), (OK, "CORRUPT")),
+    Sent("spoiled_heic", "image/heic", lambda: spoiled(modern("HEIF")), (OK, "CORRUPT")),
+    Sent("spoiled_avif", "image/avif", lambda: spoiled(modern("AVIF")), (OK, "CORRUPT")),
     Sent("bomb_png", "image/png", bomb_png, ("TOO_MANY_PIXELS",)),
     Sent("header_bomb", "image/png", lambda: png(60_000, 60_000, depth=8, colour=2, data=b""), ("TOO_MANY_PIXELS",)),
     Sent("bomb_jpeg", "image/jpeg", huge_jpeg, ("TOO_MANY_PIXELS",)),
@@ -290,9 +314,9 @@ ODD_FILES = [
     Sent("grey_and_alpha", "image/png", lambda: encoded(see_through().convert("LA"), "PNG"), (OK,)),
     Sent("see_through", "image/webp", lambda: encoded(see_through(), "WEBP"), (OK,)),
     Sent("lossless", "image/webp", lambda: encoded(photo(), "WEBP", lossless=True), (OK,)),
-    Sent("progressive", "image/jpeg", lambda: encoded(photo(2000, 1500), "JPEG", progressive=True), (OK,)),
-    Sent("heic", "image/heic", lambda: encoded(photo(), "HEIF"), (OK,)),
-    Sent("avif", "image/avif", lambda: encoded(photo(), "AVIF"), (OK,)),
+    Sent("progressive", "image/jpeg", lambda: encoded(photo(1000, 750), "JPEG", progressive=True), (OK,)),
+    Sent("heic", "image/heic", lambda: modern("HEIF"), (OK,)),
+    Sent("avif", "image/avif", lambda: modern("AVIF"), (OK,)),
     Sent("tall", "image/jpeg", lambda: encoded(photo(300, 2400), "JPEG"), (OK,)),
     Sent("small", "image/jpeg", lambda: encoded(photo(16, 16), "JPEG"), (OK,)),
     *(Sent(f"turned_{number}", "image/jpeg", lambda number=number: turned(number), (OK,)) for number in range(1, 9)),

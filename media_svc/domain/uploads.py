@@ -26,6 +26,8 @@ MAX_RESUMABLE_BYTES = 100 * MIB
 CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif")
 
 FORM_LIFE = timedelta(minutes=5)
+RENEWABLE_LIFE = timedelta(hours=24)
+"""How long asking again gives a new form: for ever would keep an upload open beyond what quotas count."""
 RESUMABLE_LIFE = timedelta(hours=24)
 PART_LIFE = timedelta(minutes=15)
 PART_BYTES = 5 * MIB

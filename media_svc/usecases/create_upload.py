@@ -6,6 +6,7 @@ from datetime import datetime
 from media_svc.domain import (
     FORM_LIFE,
     MAX_FORM_BYTES,
+    RENEWABLE_LIFE,
     Quota,
     Upload,
     UploadKind,
@@ -44,7 +45,8 @@ class OpenUpload:
             if not upload.is_same_wish(wanted):
                 raise IdempotencyKeyReused
             if upload.status is UploadStatus.PENDING and upload.method is UploadMethod.FORM:
-                await self.store.renew_form(connection, upload.upload_id, expire_time=wanted.expire_time)
+                expire_time = min(wanted.expire_time, upload.create_time + RENEWABLE_LIFE)
+                await self.store.renew_form(connection, upload.upload_id, expire_time=expire_time)
                 found = await self.store.get_upload(upload.upload_id, connection=connection)
                 return found or upload
             return upload
@@ -61,7 +63,7 @@ class CreateUpload:
     async def __call__(
         self, owner: UserId, *, kind: UploadKind, content_type: str, size_bytes: int, request_id: str
     ) -> tuple[Upload, Form | None]:
-        """Return the upload and its form, signed anew at each call; no form when it isn't PENDING any more."""
+        """Return the upload and its form, signed anew at each call; no form when no bytes are awaited any more."""
         check_upload(content_type=content_type, size_bytes=size_bytes, max_bytes=MAX_FORM_BYTES, request_id=request_id)
         now = self.clock.now()
         wanted = new_upload(
@@ -75,7 +77,8 @@ class CreateUpload:
             expire_time=now + FORM_LIFE,
         )
         upload = await self.open_upload(wanted, now=now)
-        return upload, self._form(upload) if upload.status is UploadStatus.PENDING else None
+        is_awaited = upload.status is UploadStatus.PENDING and upload.expire_time > now
+        return upload, self._form(upload) if is_awaited else None
 
     def _form(self, upload: Upload) -> Form:
         return self.objects.presigned_form(

@@ -57,7 +57,7 @@ async def _storm(check: Check, wanted: int) -> tuple[list[str], list[str]]:
     async with check.stack(services=["media_svc"], servers=SERVERS) as stack:
         faults = {
             f"kill_{name}": lambda name=name: kill(stack, name)
-            for name in ("s3", "postgres", "nats", "media_svc.serve", "media_svc.work")
+            for name in ("s3", "s3.front", "postgres", "nats", "media_svc.serve", "media_svc.work")
         } | {"freeze_s3": lambda: freeze(stack, "s3", 2.0)}
         async with connected(stack) as client:
             check.say(f"{UPLOADERS} people upload {wanted} photos while servers and services are killed")
@@ -88,7 +88,9 @@ async def _power_cut(check: Check, wanted: int) -> tuple[list[str], list[str]]:
                 check.fault("power_cut")
                 await asyncio.to_thread(copy_sparse, image, copy)
         with mounted(copy, disk):
+            began = time.monotonic()
             async with Stack(disk / "state", services=[], servers=SERVERS, settings=settings) as stack:
+                check.say(f"the servers were repaired and answered {time.monotonic() - began:.1f} s later")
                 return await _compare(check, stack, medias)
 
 

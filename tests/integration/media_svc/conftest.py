@@ -27,7 +27,12 @@ from heliograph.media.v1 import (
 )
 from media_svc import app
 from media_svc.config import Config, QuotaConfig
+from media_svc.events import Notices
 from media_svc.store import Store
+from media_svc.usecases.abort_upload import GiveUpUpload
+from media_svc.usecases.process_upload import ProcessUpload
+from media_svc.usecases.purge_media import PurgeMedia
+from media_svc.usecases.sweep_uploads import SweepUploads
 from mesh import auth, jetstream, objectstore, postgres
 from mesh.auth import Viewer
 from mesh.clock import SystemClock, to_ms
@@ -39,6 +44,7 @@ from mesh.jetstream import JetStream
 from mesh.lifecycle import Process
 from mesh.multipart import MultipartStore
 from mesh.objectstore import ObjectStore
+from mesh.outbox import Wakeup
 from mesh.postgres import Postgres
 from tests.fixtures.nats import fresh_jetstream
 from tests.fixtures.postgres import fresh_database
@@ -172,6 +178,30 @@ async def rig(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     """A media_svc in this process, in both roles."""
     async with running_rig(stack, tmp_path_factory.mktemp("media")) as running:
         yield running
+
+
+@pytest.fixture
+async def sweep(rig: Rig) -> AsyncIterator[SweepUploads]:
+    """The sweep, to be run when a test says so; afterwards the clock is right again."""
+    notices = Notices(rig.jetstream)
+    purge = PurgeMedia(store=rig.store, objects=rig.objects, clock=rig.clock)
+    yield SweepUploads(
+        store=rig.store,
+        give_up=GiveUpUpload(
+            store=rig.store, objects=rig.objects, multipart=rig.multipart, notices=notices, clock=rig.clock
+        ),
+        process_upload=ProcessUpload(
+            store=rig.store,
+            objects=rig.objects,
+            decoders=None,
+            notices=notices,
+            clock=rig.clock,  # only refuses
+        ),
+        purge_media=purge,
+        wakeup=Wakeup(rig.jetstream, "media_svc"),
+        clock=rig.clock,
+    )
+    rig.clock.shift = timedelta(0)
 
 
 @asynccontextmanager

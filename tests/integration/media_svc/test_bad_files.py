@@ -19,6 +19,7 @@ from tests.integration.media_svc.conftest import READY, REJECTED, Rig
 from tests.pictures import BAD_FILES, ODD_FILES, OK, Sent
 
 AT_ONCE = 6
+SERVED_WITH = ("Content-Type", "Cache-Control", "X-Content-Type-Options")
 
 
 def children(metric: str, limit: float) -> tuple[float, float]:
@@ -40,17 +41,16 @@ def has_promised_end(sent: Sent, upload) -> bool:
 async def is_clean(rig: Rig, media) -> bool:
     """Whether every variant is a plain picture of its stated size, without anything attached."""
     for variant in media.variants:
-        address = f"{rig.config.s3.endpoint}/{media.bucket}/{media.key_prefix}{variant.url}"
+        address = f"{rig.config.s3.reached_by_apps}/{media.bucket}/{media.key_prefix}{variant.url}"
         async with rig.http.get(address) as response:
             content = await response.read()
-            served_as = response.headers["Content-Type"], response.headers["Cache-Control"]
+            served_as = tuple(response.headers[name] for name in SERVED_WITH)
         expected = "image/webp" if variant.url.endswith("webp") else "image/jpeg"
         image = Image.open(io.BytesIO(content))
         image.load()
-        if served_as != (expected, "public, max-age=31536000, immutable") or image.size != (
-            variant.width,
-            variant.height,
-        ):
+        if served_as != (expected, "public, max-age=31536000, immutable", "nosniff"):
+            return False
+        if image.size != (variant.width, variant.height):
             return False
         if dict(image.getexif()) or b"Secret" in content or b"script" in content or "icc_profile" in image.info:
             return False
@@ -89,6 +89,23 @@ async def test_U2_U3_every_strange_file_ends_as_promised_and_the_service_stays_u
     assert cpu[0] - cpu_before[0] == cpu[1] - cpu_before[1]
     assert memory[0] - memory_before[0] == memory[1] - memory_before[1]
     assert (await person.ready(pictures.jpeg(seed=99))).photo.width == 640
+
+
+async def test_U2_sabotage_photo_that_is_served_as_it_came_is_not_clean(rig: Rig):
+    """The check above notices an original that stands where a variant should."""
+    person = rig.person()
+    content = pictures.with_everything()
+    media = await person.attach((await person.ready(content)).upload_id)
+    assert await is_clean(rig, media)
+    variant = next(one for one in media.variants if one.url == "640.jpg")
+    await rig.objects.put(
+        media.bucket,
+        media.key_prefix + variant.url,
+        content,
+        content_type="image/jpeg",
+        cache_control="public, max-age=31536000, immutable",
+    )
+    assert not await is_clean(rig, media)
 
 
 async def test_U2_originals_are_removed_once_decided(rig: Rig):

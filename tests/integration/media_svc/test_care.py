@@ -1,20 +1,14 @@
 """What keeps the store in order: sweeps, holds, purges, and rows and objects compared both ways."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from heliograph.media.v1 import media_admin_service_pb2 as admin_pb2
 from heliograph.media.v1 import upload_pb2
-from media_svc.events import Notices
-from media_svc.usecases.abort_upload import GiveUpUpload
-from media_svc.usecases.process_upload import ProcessUpload
-from media_svc.usecases.purge_media import PurgeMedia
 from media_svc.usecases.sweep_uploads import SweepUploads
 from mesh.errors import HeliographError
-from mesh.outbox import Wakeup
 from tests import pictures
 from tests.fixtures.stack import eventually
 from tests.integration.media_svc.conftest import READY, REJECTED, STORY, Rig
@@ -25,29 +19,6 @@ DAY = timedelta(hours=24)
 
 def fails_with(reason: str):
     return pytest.raises(HeliographError, check=lambda error: error.reason == reason)
-
-
-@pytest.fixture
-async def sweep(rig: Rig) -> AsyncIterator[SweepUploads]:
-    notices = Notices(rig.jetstream)
-    purge = PurgeMedia(store=rig.store, objects=rig.objects, clock=rig.clock)
-    yield SweepUploads(
-        store=rig.store,
-        give_up=GiveUpUpload(
-            store=rig.store, objects=rig.objects, multipart=rig.multipart, notices=notices, clock=rig.clock
-        ),
-        process_upload=ProcessUpload(
-            store=rig.store,
-            objects=rig.objects,
-            decoders=None,
-            notices=notices,
-            clock=rig.clock,  # only refuses
-        ),
-        purge_media=purge,
-        wakeup=Wakeup(rig.jetstream, "media_svc"),
-        clock=rig.clock,
-    )
-    rig.clock.shift = timedelta(0)
 
 
 async def kinds(rig: Rig, *, repair: bool = False, page_size: int = 0) -> list[str]:
@@ -207,6 +178,37 @@ async def test_replayed_original_is_cleared_away(rig: Rig):
     finally:
         rig.clock.shift = timedelta(0)
     assert await kinds(rig) == []
+
+
+@pytest.mark.parametrize("has_row", [True, False], ids=["with_row", "without_row"])
+async def test_parts_that_nobody_joins_are_thrown_away_after_a_day(rig: Rig, sweep: SweepUploads, has_row: bool):
+    person = rig.person()
+    begun = await person.call(
+        "CreateResumableUpload", kind=1, content_type="image/jpeg", size_bytes=6 << 20, request_id=str(uuid.uuid4())
+    )
+    key = f"incoming/{begun.upload.upload_id}"
+    if not has_row:
+        key = f"incoming/{uuid.uuid4()}"
+        await rig.multipart.begin(INCOMING, key, content_type="image/jpeg")
+        await person.call("AbortUpload", upload_id=begun.upload.upload_id)
+
+    async def left() -> list[str]:
+        return [one.key for one in await rig.multipart.open(INCOMING, "incoming/")]
+
+    rig.clock.shift = timedelta(hours=24, minutes=54)
+    await sweep()
+    assert await kinds(rig, repair=True) == []
+    assert await left() == [key]
+    rig.clock.shift = timedelta(hours=27)
+    if has_row:
+        await sweep()
+        upload = (await person.call("GetUpload", upload_id=begun.upload.upload_id)).upload
+        assert upload.rejected_reason == upload_pb2.UPLOAD_REJECTED_REASON_EXPIRED
+    else:
+        assert await kinds(rig) == ["ABANDONED_UPLOAD"]
+        assert await left() == [key]
+        await rig.reconcile(repair=True)
+    assert await left() == []
 
 
 async def test_attachments_are_listed_page_by_page_for_their_owners(rig: Rig):

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from media_svc.domain import Developed, Refusal, RejectedReason
 from media_svc.imaging import decoders
@@ -112,8 +111,5 @@ async def test_largest_picture_of_a_format_is_taken(
 
 async def test_U2_picture_that_needs_too_much_memory_is_refused(running: Decoders):
     """A film: of a still picture of this size and format there is memory enough."""
-    frame = pictures.slope(8000, 5000)
-    other = frame.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    content = pictures.encoded(frame, "WEBP", quality=20, method=0, save_all=True, append_images=[other])
-    result = await running.develop(content, declared="image/webp", max_bytes=1 << 24)
+    result = await running.develop(pictures.huge_film(), declared="image/webp", max_bytes=1 << 24)
     assert result == Refusal(RejectedReason.MEMORY_LIMIT, "decoding_took_too_much_memory")

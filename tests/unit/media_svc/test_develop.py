@@ -53,9 +53,18 @@ def test_webp_keeps_its_orientation_and_its_colours(options: dict[str, object]):
     assert all(abs(value - 128) <= 5 for value in (red, green, blue))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photo_stands_upright_whichever_way_the_camera_was_held(orientation: int):
-    result = developed(pictures.turned(orientation))
+@pytest.mark.parametrize(
+    ("orientation", "kind", "declared"),
+    [
+        *((orientation, "JPEG", "image/jpeg") for orientation in range(1, 9)),
+        (6, "PNG", "image/png"),
+        (6, "WEBP", "image/webp"),
+        (6, "HEIF", "image/heic"),
+        (6, "AVIF", "image/avif"),
+    ],
+)
+def test_photo_stands_upright_whichever_way_the_camera_was_held(orientation: int, kind: str, declared: str):
+    result = developed(pictures.turned(orientation, kind), declared)
     assert (result.picture.width, result.picture.height) == (400, 200)
     for image in opened(result)[:2]:
         assert image.size == (400, 200)

@@ -1,3 +1,5 @@
+import pytest
+
 from gateway import ids
 from mesh.errors import Unavailable
 from tests.unit.gateway.conftest import Asker
@@ -44,6 +46,72 @@ async def test_every_call_bears_the_viewer(ask: Asker, world: World) -> None:
 async def test_lists_of_people_cost_one_call_each(ask: Asker, world: World) -> None:
     await ask("{ feed { edges { node { author { followerCount viewerFollows } } } } }")
     assert sorted(name for name, _ in world.calls) == ["BatchGetUsers", "CheckRelations", "GetHomeFeed"]
+
+
+THINGS = {
+    "bob": ids.encode("User", 2),
+    "talk": ids.encode("Conversation", "1-2"),
+    "story": ids.encode("Story", 904),
+    "key": "72000000-0000-4000-8000-000000000000",
+}
+SHOWN = "fragment Shown on Post { id caption author { username } likeCount }"
+TEN_POSTS = " ".join(
+    f'p{number}: post(id: "{ids.encode("Post", 101 + number)}") {{ ...Shown }}' for number in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        (f"{{ home {HOME} }}", ["GetHomeFeed", "GetStoryTray"]),
+        (f"{{ a: home {HOME} b: home {HOME} }}", ["GetHomeFeed", "GetStoryTray"]),
+        ("{ viewer { username avatarUrl followerCount followingCount postCount } }", ["BatchGetUsers"]),
+        (
+            """{ user(username: "bob") {
+                username followerCount viewerFollows posts { edges { node { ...Shown } } }
+            } }"""
+            + SHOWN,
+            ["CheckRelations", "GetUserByUsername", "ListPostsByAuthor"],
+        ),
+        (
+            """{ conversations { edges { node {
+                unreadCount other { username } lastMessage { content sender { username } }
+            } } } }""",
+            ["BatchGetUsers", "ListConversations"],
+        ),
+        (
+            """query ($talk: ID!) { conversation(id: $talk) {
+                other { username } messages { edges { node { number content isRead sender { username } } } }
+            } }""",
+            ["BatchGetConversations", "BatchGetUsers", "ListMessages"],
+        ),
+        (f"{{ {TEN_POSTS} }} {SHOWN}", ["BatchGetPosts"]),
+        (
+            "query ($bob: ID!) { stories(userId: $bob) { id photoUrl author { username avatarUrl } } }",
+            ["BatchGetUsers", "ListStories"],
+        ),
+        (
+            """query ($story: ID!) { node(id: $story) { ... on Story {
+                viewers { edges { node { username viewerFollows } } }
+            } } }""",
+            ["BatchGetStories", "BatchGetUsers", "CheckRelations", "ListViewers"],
+        ),
+        (
+            """mutation ($bob: ID!, $key: String!) {
+                sendMessage(input: {recipientId: $bob, content: "hi", clientMessageId: $key}) {
+                    message { number content sender { username } }
+                }
+            }""",
+            ["BatchGetUsers", "SendMessage"],
+        ),
+    ],
+)
+async def test_a_document_costs_one_call_for_each_kind_of_thing_in_it(
+    ask: Asker, world: World, query: str, calls: list[str]
+) -> None:
+    answer = await ask(query, **THINGS)
+    assert "errors" not in answer, answer
+    assert sorted(name for name, _ in world.calls) == calls
 
 
 async def test_a_feed_is_paged_to_its_end(ask: Asker) -> None:

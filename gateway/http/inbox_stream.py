@@ -70,7 +70,7 @@ class InboxStreams:
         self._engine = engine
         self._callers = callers
         self._origins = origins
-        self._open: set[asyncio.Event] = set()
+        self._open: dict[asyncio.Event, Caller] = {}
         self._draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -102,6 +102,13 @@ class InboxStreams:
             leave.set()
             await asyncio.sleep(within_seconds / len(streams) if at < len(streams) - 1 else 0)
 
+    async def check_tokens(self) -> None:
+        """End the streams whose tokens are valid no more; who comes again is told why."""
+        for leave, caller in list(self._open.items()):
+            if not self._callers.is_valid(caller):
+                leave.set()
+            await asyncio.sleep(0)  # verifying thousands of signatures must not hold the loop
+
     def _admitted(self, request: web.Request) -> Caller:
         caller = self._callers.read(request)
         if caller.viewer is None:
@@ -126,12 +133,12 @@ class InboxStreams:
         self._origins.mark(request, answer)
         await answer.prepare(request)
         leave = asyncio.Event()
-        self._open.add(leave)
+        self._open[leave] = caller
         _open.inc()
         try:
             await self._write_all(request, answer, prepared, caller, leave)
         finally:
-            self._open.discard(leave)
+            del self._open[leave]
             _open.dec()
         return answer
 

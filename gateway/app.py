@@ -158,6 +158,8 @@ class Gateway:
             return await self._answer(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._shows_page and page.is_meant(request):
+            raise web.HTTPFound("/")
         if request.path == INBOX_PATH:
             return await self._inbox_streams.handle(request)
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":

@@ -48,6 +48,15 @@ async def test_every_file_of_the_page_says_that_only_this_host_may_be_asked(runn
     assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", text), "the policy would refuse it"
 
 
+async def test_who_types_the_address_of_the_api_into_a_browser_gets_the_page(running: Running, start: Starter) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with running.http.get(running.url, headers=browser) as answer:
+        assert (answer.url.path, answer.content_type) == ("/", "text/html")
+    in_production = await start(environment="production")
+    async with running.http.get(in_production.url, headers=browser) as answer:
+        assert answer.status == 400
+
+
 @pytest.mark.parametrize("path", ["/", "/web/main.mjs", "/web/style.css", "/web/", "/web/../app.py"])
 async def test_in_production_there_is_no_page(start: Starter, path: str) -> None:
     _, answer = await fetch(await start(environment="production"), path)

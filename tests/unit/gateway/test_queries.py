@@ -1,8 +1,9 @@
 import pytest
+from graphql import GraphQLInterfaceType
 
 from gateway import ids
 from mesh.errors import Unavailable
-from tests.unit.gateway.conftest import Asker
+from tests.unit.gateway.conftest import SCHEMA, Asker
 from tests.unit.gateway.world import World
 
 HOME = """{
@@ -147,6 +148,9 @@ async def test_a_node_of_every_kind_is_found_by_its_id(ask: Asker) -> None:
         "Message": "10000000-0000-4000-8000-000000000000",
         "Upload": "20000000-0000-4000-8000-000000000001",
     }
+    node = SCHEMA.get_type("Node")
+    assert isinstance(node, GraphQLInterfaceType)
+    assert set(keys) == {kind.name for kind in SCHEMA.get_possible_types(node)}
     for kind, key in keys.items():
         answer = await ask("query ($id: ID!) { node(id: $id) { __typename id } }", id=ids.encode(kind, key))
         assert answer == {"data": {"node": {"__typename": kind, "id": ids.encode(kind, key)}}}

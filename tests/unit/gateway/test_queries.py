@@ -1,8 +1,12 @@
+import time
+from typing import Any
+
 import pytest
 from graphql import GraphQLInterfaceType
 
 from gateway import ids
 from mesh.errors import Unavailable
+from mesh.grpc.calls import deadline
 from tests.unit.gateway.conftest import SCHEMA, Asker
 from tests.unit.gateway.world import World
 
@@ -229,3 +233,20 @@ async def test_a_request_ends_at_its_deadline(world: World) -> None:
     ask = Asker(world, request_seconds=0.2)
     answer = await ask(HOME)
     assert answer["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+
+
+async def test_every_call_gets_what_is_left_of_the_requests_time(ask: Asker, world: World) -> None:
+    left: list[float] = []
+    answer_of = world.call
+
+    async def noted(method: str, request: Any) -> Any:
+        until = deadline.get()
+        assert until is not None
+        left.append(until - time.monotonic())
+        return await answer_of(method, request)
+
+    world.call = noted  # type: ignore[method-assign]
+    await ask.alone("{ feed { edges { node { author { followerCount viewerFollows } } } } }")
+    assert len(left) == 3
+    assert all(0 < seconds <= 5 for seconds in left)
+    assert left[0] > min(left[1:]), "calls that follow have less of it"

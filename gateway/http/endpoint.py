@@ -113,7 +113,9 @@ def accepted_type(accept: str | None) -> str | None:
 
 
 async def _receive(request: web.Request) -> None:
-    """Wait for the whole body; it is read from memory afterwards."""
+    """Wait for the whole body, which most often is there already; it is read from memory afterwards."""
+    if request.content.is_eof():
+        return
     try:
         async with asyncio.timeout(BODY_SECONDS):
             await request.read()

@@ -94,6 +94,8 @@ class Gateway:
         self._endpoint = Endpoint(engine, callers, origins, admission)
         self._sockets = Sockets(engine, callers, origins, admission)
         self._inbox_streams = InboxStreams(engine, callers, origins)
+        self._callers = callers
+        self._keys_read = callers.keys_read
         self._connections = Connections()
         self._runner: web.AppRunner | None = None
         self._shows_page = development
@@ -145,15 +147,19 @@ class Gateway:
             self._connections.sweep(self._runner.server.connections)
 
     async def check_tokens(self) -> None:
-        """Close the sockets and streams of people whose tokens are valid no more."""
-        await self._sockets.check_tokens()
-        await self._inbox_streams.check_tokens()
+        """End sockets and streams whose tokens are valid no more; only after a change of the keys there are any."""
+        if self._keys_read != (keys_read := self._callers.keys_read):
+            self._keys_read = keys_read
+            await self._sockets.check_tokens()
+            await self._inbox_streams.check_tokens()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         with self._connections.busy(request.protocol):
             return await self._answer(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._shows_page and page.is_meant(request):
+            raise web.HTTPFound("/")
         if request.path == INBOX_PATH:
             return await self._inbox_streams.handle(request)
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":

@@ -28,8 +28,12 @@ from gateway.errors import QueryTooComplex
 from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
-KEPT_CHARACTERS = 16 * 1024 * 1024
-"""How much text is remembered, of documents and of their failures."""
+KEPT_CHARACTERS = 1_300_000
+"""How much text is remembered, of documents and of their failures; a tree takes some 90 bytes for each character, so
+120 MB.
+"""
+PERSISTED_CHARACTERS = 8_000_000
+"""How much text is remembered by its hash."""
 MAX_ERRORS = 20
 _COSTS_KEPT = 64
 
@@ -128,6 +132,7 @@ class Documents:
         self._recent: OrderedDict[str, Found] = OrderedDict()
         self._characters = 0
         self._persisted: OrderedDict[str, str] = OrderedDict()
+        self._persisted_characters = 0
         self._trusted = {hash_of(text): self._checked(text) for text in trusted}
 
     def by_text(self, text: str) -> Document:
@@ -157,9 +162,12 @@ class Documents:
         if hash_of(text) != sha256:
             raise PersistedQueryMismatch
         document = self.by_text(text)
-        self._persisted[sha256] = text
-        if len(self._persisted) > 2_000:
-            self._persisted.popitem(last=False)
+        if sha256 not in self._persisted:
+            self._persisted[sha256] = text
+            self._persisted_characters += len(text)
+            while self._persisted_characters > PERSISTED_CHARACTERS:
+                _, oldest = self._persisted.popitem(last=False)
+                self._persisted_characters -= len(oldest)
         return document
 
     def _attempt(self, text: str) -> Found:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
@@ -18,8 +18,9 @@ MAX_PAGE_SIZE = 50
 DEFAULT_PAGE_SIZE = 20
 MAX_CURSOR_LENGTH = 1024
 
-FIRST = "How many to return: 1 to 50."
-AFTER = "Return what comes after this cursor."
+First = Annotated[int, strawberry.argument(description="How many to return: 1 to 50.")]
+FirstOrNone = Annotated[int | None, strawberry.argument(description="How many to return: 1 to 50.")]
+After = Annotated[str | None, strawberry.argument(description="Return what comes after this cursor.")]
 
 
 @strawberry.type(description="Where a page stands in its list.")

@@ -45,7 +45,7 @@ class Query(HomeQueries, FeedQueries, PostQueries, PeopleQueries, StoryQueries, 
     async def node(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the thing.")],  # noqa: A002
+        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the thing.")],
     ) -> Node | None:
         """Return a node of any kind."""
         kind, _ = ids.decode(id)

@@ -1,18 +1,13 @@
 """The query of the home feed."""
 
-from typing import Annotated
-
 import strawberry
 
 from gateway import paging
 from gateway.context import Info
 from gateway.feed.types import FeedConnection
-from gateway.paging import AFTER, FIRST, PageInfo
+from gateway.paging import After, First, PageInfo
 from gateway.posts.types import Post, PostEdge
 from heliograph.feed.v1.feed_service_pb2 import GetHomeFeedRequest
-
-First = Annotated[int, strawberry.argument(description=FIRST)]
-After = Annotated[str | None, strawberry.argument(description=AFTER)]
 
 
 @strawberry.type

@@ -3,8 +3,9 @@
 import strawberry
 
 from gateway.context import Info
-from gateway.feed.queries import After, First, read_feed
+from gateway.feed.queries import read_feed
 from gateway.feed.types import FeedConnection
+from gateway.paging import After, First
 from gateway.stories.queries import DEFAULT_REELS, read_tray
 from gateway.stories.types import StoryReel
 

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from gateway.engine import Caller
 from mesh.auth import TokenVerifier
+from mesh.errors import Unauthenticated
 
 
 class CallerReader:
@@ -21,6 +22,16 @@ class CallerReader:
     def caller(self, authorization: str | None, address: str) -> Caller:
         """Return the caller of an `Authorization` value; without one nobody in particular."""
         return Caller(self._verifier.verify(authorization) if authorization is not None else None, address)
+
+    def is_valid(self, caller: Caller) -> bool:
+        """Whether the token of somebody who was let in still verifies; who has none needs none."""
+        if caller.viewer is None:
+            return True
+        try:
+            self._verifier.verify(f"Bearer {caller.viewer.token}")
+        except Unauthenticated:
+            return False
+        return True
 
     @property
     def keys_read(self) -> int:

@@ -67,27 +67,25 @@ class Endpoint:
         if request.method not in ("GET", "POST"):
             return _plain(405, "use GET or POST", Allow=METHODS)
         try:
+            if request.method == "POST":
+                await _receive(request)  # before a place is taken: who sends slowly holds none
             with self._admission:
-                return await self._admitted(request, accepted)
+                caller = self._callers.read(request)
+                asked = await _read_post(request) if request.method == "POST" else _read_get(request)
+                return await self._executed(request, asked, caller, accepted)
         except Overloaded as error:
             retry = str(-(-int(error.metadata["retry_after_ms"]) // 1000))
             return _json(503, accepted, errors.refusal(error), Retry_After=retry)
-
-    async def _admitted(self, request: web.Request, accepted: str) -> web.Response:
-        try:
-            caller = self._callers.read(request)
-            asked = await _read_post(request) if request.method == "POST" else _read_get(request)
         except Unauthenticated as error:
             return _json(401, accepted, errors.refusal(error), WWW_Authenticate="Bearer")
         except BodyInvalid as error:
             return _json(400, accepted, errors.refusal(error))
-        except TimeoutError:
+        except web.HTTPRequestTimeout:
             return _json(408, accepted, errors.request_error("the body took too long", "BODY_TOO_SLOW"))
         except web.HTTPRequestEntityTooLarge:
             return _json(413, accepted, errors.request_error("the body is too large", "BODY_TOO_LARGE"))
         except web.HTTPUnsupportedMediaType:
             return _json(415, accepted, errors.request_error(f"send {JSON}", "CONTENT_TYPE_INVALID"))
-        return await self._executed(request, asked, caller, accepted)
 
     async def _executed(self, request: web.Request, asked: Request, caller: Caller, accepted: str) -> web.Response:
         reading = request.method == "GET"
@@ -114,14 +112,23 @@ def accepted_type(accept: str | None) -> str | None:
     return JSON if ranges & {JSON, "*/*", "application/*"} else None
 
 
+async def _receive(request: web.Request) -> None:
+    """Wait for the whole body, which most often is there already; it is read from memory afterwards."""
+    if request.content.is_eof():
+        return
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+
+
 async def _read_post(request: web.Request) -> Request:
     if request.content_type != JSON or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise web.HTTPUnsupportedMediaType
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType
-    async with asyncio.timeout(BODY_SECONDS):
-        body = await request.read()
-    return request_of(_decoded(body))
+    return request_of(_decoded(await request.read()))
 
 
 def _read_get(request: web.Request) -> Request:

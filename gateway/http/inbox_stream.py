@@ -71,8 +71,6 @@ class InboxStreams:
         self._callers = callers
         self._origins = origins
         self._open: dict[asyncio.Event, Caller] = {}
-        """By what tells a stream to end."""
-        self._keys_read = callers.keys_read
         self._draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -105,14 +103,9 @@ class InboxStreams:
             await asyncio.sleep(within_seconds / len(streams) if at < len(streams) - 1 else 0)
 
     async def check_tokens(self) -> None:
-        """End the streams whose tokens are valid no more; only after a change of the keys there are any."""
-        if self._keys_read == (keys_read := self._callers.keys_read):
-            return
-        self._keys_read = keys_read
+        """End the streams whose tokens are valid no more; who comes again is told why."""
         for leave, caller in list(self._open.items()):
-            try:
-                self._callers.caller(f"Bearer {caller.viewer.token if caller.viewer else ''}", caller.address)
-            except Unauthenticated:
+            if not self._callers.is_valid(caller):
                 leave.set()
             await asyncio.sleep(0)  # verifying thousands of signatures must not hold the loop
 

@@ -24,6 +24,12 @@ def add_routes(app: web.Application) -> None:
             app.router.add_get(path, _serving(file.read_bytes(), TYPES[file.suffix]))
 
 
+def is_meant(request: web.Request) -> bool:
+    """Whether a person has typed the address of the API into a browser: there is the page for them."""
+    is_bare = request.method == "GET" and not request.query_string
+    return is_bare and "text/html" in request.headers.get("Accept", "")
+
+
 def _serving(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(_request: web.Request) -> web.Response:
         return web.Response(body=body, content_type=content_type, charset="utf-8", headers=HEADERS)

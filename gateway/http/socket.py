@@ -66,7 +66,6 @@ class Sockets:
         self._callers = callers
         self._origins = origins
         self._open: set[Socket] = set()
-        self._keys_read = callers.keys_read
         self.draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -102,10 +101,7 @@ class Sockets:
                 group.create_task(socket.leave(within_seconds))
 
     async def check_tokens(self) -> None:
-        """Close the sockets whose tokens are valid no more; only after a change of the keys there are any."""
-        if self._keys_read == (keys_read := self._callers.keys_read):
-            return
-        self._keys_read = keys_read
+        """Close the sockets whose tokens are valid no more."""
         async with asyncio.TaskGroup() as group:
             for socket in list(self._open):
                 if not socket.is_authentic():
@@ -157,14 +153,8 @@ class Socket:
         await self._close(1012, json.dumps(advice))
 
     def is_authentic(self) -> bool:
-        """Whether the token still verifies; a socket without one isn't asked."""
-        if self._caller.viewer is None:
-            return True
-        try:
-            self._callers.caller(f"Bearer {self._caller.viewer.token}", self._caller.address)
-        except Unauthenticated:
-            return False
-        return True
+        """Whether the token still verifies."""
+        return self._callers.is_valid(self._caller)
 
     async def refuse(self) -> None:
         """Close the socket of somebody whose token is valid no more."""

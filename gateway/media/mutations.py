@@ -1,17 +1,15 @@
 """Mutations of uploads."""
 
-from typing import Annotated
 from uuid import uuid4
 
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
+from gateway.inputs import Given
 from gateway.media.types import KIND, Upload, UploadForm, UploadKind, form_of
 from gateway.scalars import checked_text
 from heliograph.media.v1.media_service_pb2 import AbortUploadRequest, CompleteUploadRequest, CreateUploadRequest
-
-Input = strawberry.argument(description="What to do.")
 
 
 @strawberry.input(description="What `createUpload` needs.")
@@ -69,7 +67,7 @@ class MediaMutations:
     """Fields of `Mutation` about uploads."""
 
     @strawberry.mutation(description="Permits one upload; the photo is then posted straight to the object store.")
-    async def create_upload(self, info: Info, input: Annotated[CreateUploadInput, Input]) -> CreateUploadPayload:  # noqa: A002
+    async def create_upload(self, info: Info, input: Given[CreateUploadInput]) -> CreateUploadPayload:
         """Create an upload."""
         request = CreateUploadRequest(
             kind=input.kind.value,
@@ -82,18 +80,14 @@ class MediaMutations:
         return CreateUploadPayload(upload=Upload(record=reply.upload), form=form)
 
     @strawberry.mutation(description="Says that the bytes are in place; `live` tells when the photo is READY.")
-    async def complete_upload(
-        self,
-        info: Info,
-        input: Annotated[CompleteUploadInput, Input],  # noqa: A002
-    ) -> CompleteUploadPayload:
+    async def complete_upload(self, info: Info, input: Given[CompleteUploadInput]) -> CompleteUploadPayload:
         """Start the processing."""
         request = CompleteUploadRequest(upload_id=ids.uuid(KIND, input.upload_id))
         reply = await info.context.clients.media.CompleteUpload(request)
         return CompleteUploadPayload(upload=Upload(record=reply.upload))
 
     @strawberry.mutation(description="Gives a PENDING upload up.")
-    async def abort_upload(self, info: Info, input: Annotated[AbortUploadInput, Input]) -> AbortUploadPayload:  # noqa: A002
+    async def abort_upload(self, info: Info, input: Given[AbortUploadInput]) -> AbortUploadPayload:
         """Give an upload up."""
         request = AbortUploadRequest(upload_id=ids.uuid(KIND, input.upload_id))
         reply = await info.context.clients.media.AbortUpload(request)

@@ -18,7 +18,7 @@ class MediaQueries:
     async def upload(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the upload.")],  # noqa: A002
+        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the upload.")],
     ) -> Upload | None:
         """Return an upload."""
         return await load_upload(ids.uuid(KIND, id), info)

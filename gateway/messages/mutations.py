@@ -1,13 +1,13 @@
 """Mutations of conversations."""
 
 from enum import Enum
-from typing import Annotated
 
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
 from gateway.enums import described
+from gateway.inputs import Given
 from gateway.messages.types import CONVERSATION, MESSAGE, Conversation, Message
 from gateway.people.types import KIND as USER
 from gateway.scalars import checked_text
@@ -21,8 +21,6 @@ from heliograph.dm.v1.message_service_pb2 import (
     UnsendRequest,
     UpdateMessageSettingsRequest,
 )
-
-Input = strawberry.argument(description="What to do.")
 
 
 @strawberry.enum(description="Who may write to a person.")
@@ -148,7 +146,7 @@ class MessageMutations:
     """Fields of `Mutation` about messages."""
 
     @strawberry.mutation(description="Sends a message; the answer means that it is durable and has its place.")
-    async def send_message(self, info: Info, input: Annotated[SendMessageInput, Input]) -> SendMessagePayload:  # noqa: A002
+    async def send_message(self, info: Info, input: Given[SendMessageInput]) -> SendMessagePayload:
         """Send a message."""
         request = SendMessageRequest(
             recipient_id=ids.number(USER, input.recipient_id),
@@ -161,9 +159,7 @@ class MessageMutations:
 
     @strawberry.mutation(description="Moves the viewer's read pointer forward; never back.")
     async def mark_conversation_read(
-        self,
-        info: Info,
-        input: Annotated[MarkConversationReadInput, Input],  # noqa: A002
+        self, info: Info, input: Given[MarkConversationReadInput]
     ) -> MarkConversationReadPayload:
         """Move the read pointer."""
         request = MarkReadRequest(
@@ -173,18 +169,14 @@ class MessageMutations:
         return MarkConversationReadPayload(conversation=Conversation(record=reply.conversation))
 
     @strawberry.mutation(description="Takes a message of the viewer back: its place stays, its text and photo go.")
-    async def unsend_message(
-        self,
-        info: Info,
-        input: Annotated[UnsendMessageInput, Input],  # noqa: A002
-    ) -> UnsendMessagePayload:
+    async def unsend_message(self, info: Info, input: Given[UnsendMessageInput]) -> UnsendMessagePayload:
         """Take a message back."""
         request = UnsendRequest(message_id=ids.uuid(MESSAGE, input.message_id))
         reply = await info.context.clients.messages.Unsend(request)
         return UnsendMessagePayload(message=Message(record=reply.message))
 
     @strawberry.mutation(description="Tells the other member, if connected, that the viewer types. May be lost.")
-    async def set_typing(self, info: Info, input: Annotated[SetTypingInput, Input]) -> SetTypingPayload:  # noqa: A002
+    async def set_typing(self, info: Info, input: Given[SetTypingInput]) -> SetTypingPayload:
         """Say that the viewer types."""
         request = SetTypingRequest(
             conversation_id=ids.pair(CONVERSATION, input.conversation_id), is_typing=input.is_typing
@@ -194,9 +186,7 @@ class MessageMutations:
 
     @strawberry.mutation(description="Accepts a message request; accepting again changes nothing.")
     async def accept_message_request(
-        self,
-        info: Info,
-        input: Annotated[AcceptMessageRequestInput, Input],  # noqa: A002
+        self, info: Info, input: Given[AcceptMessageRequestInput]
     ) -> AcceptMessageRequestPayload:
         """Accept a message request."""
         request = AcceptMessageRequestRequest(conversation_id=ids.pair(CONVERSATION, input.conversation_id))
@@ -205,9 +195,7 @@ class MessageMutations:
 
     @strawberry.mutation(description="Ignores a message request: it is no longer listed, and may still be accepted.")
     async def ignore_message_request(
-        self,
-        info: Info,
-        input: Annotated[IgnoreMessageRequestInput, Input],  # noqa: A002
+        self, info: Info, input: Given[IgnoreMessageRequestInput]
     ) -> IgnoreMessageRequestPayload:
         """Ignore a message request."""
         request = IgnoreMessageRequestRequest(conversation_id=ids.pair(CONVERSATION, input.conversation_id))
@@ -216,9 +204,7 @@ class MessageMutations:
 
     @strawberry.mutation(description="Changes who may write to the viewer, from the next message on.")
     async def update_message_settings(
-        self,
-        info: Info,
-        input: Annotated[UpdateMessageSettingsInput, Input],  # noqa: A002
+        self, info: Info, input: Given[UpdateMessageSettingsInput]
     ) -> UpdateMessageSettingsPayload:
         """Change the viewer's choices about messages."""
         settings = message_settings_pb2.MessageSettings(audience=input.audience.value)

@@ -10,7 +10,7 @@ from gateway.context import Info
 from gateway.enums import described
 from gateway.errors import ArgumentsInvalid
 from gateway.messages.types import CONVERSATION, Conversation, ConversationConnection, ConversationEdge, Message
-from gateway.paging import AFTER, FIRST, PageInfo
+from gateway.paging import After, First, PageInfo
 from gateway.people.types import KIND as USER
 from heliograph.dm.v1 import message_service_pb2
 from heliograph.dm.v1.message_service_pb2 import GetConversationWithUserRequest, ListConversationsRequest
@@ -40,8 +40,8 @@ class MessageQueries:
     async def conversations(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description=FIRST)] = 20,
-        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        first: First = 20,
+        after: After = None,
         folder: Annotated[
             ConversationFolder, strawberry.argument(description="Which ones.")
         ] = ConversationFolder.ACTIVE,
@@ -69,7 +69,7 @@ class MessageQueries:
     async def conversation(
         self,
         info: Info,
-        id: Annotated[strawberry.ID | None, strawberry.argument(description="Id of the conversation.")] = None,  # noqa: A002
+        id: Annotated[strawberry.ID | None, strawberry.argument(description="Id of the conversation.")] = None,
         with_user_id: Annotated[
             strawberry.ID | None, strawberry.argument(description="Id of the other member.")
         ] = None,

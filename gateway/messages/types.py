@@ -11,7 +11,7 @@ from gateway.enums import described
 from gateway.media import photos
 from gateway.messages.reads import MessagePage, read_messages
 from gateway.nodes import Node
-from gateway.paging import AFTER, FIRST, PageInfo
+from gateway.paging import After, FirstOrNone, PageInfo
 from gateway.people.types import User, load_user
 from gateway.scalars import DateTime, count, moment
 from heliograph.dm.v1 import conversation_pb2, message_pb2
@@ -175,8 +175,8 @@ class Conversation(Node):
     async def messages(
         self,
         info: Info,
-        first: Annotated[int | None, strawberry.argument(description=FIRST)] = None,
-        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        first: FirstOrNone = None,
+        after: After = None,
         last: Annotated[int | None, strawberry.argument(description=LAST)] = None,
         before: Annotated[str | None, strawberry.argument(description=BEFORE)] = None,
     ) -> MessageConnection:

@@ -1,12 +1,12 @@
 """Mutations of the graph of people, and of one's own profile."""
 
-from typing import Annotated
 from uuid import uuid4
 
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
+from gateway.inputs import Given
 from gateway.people.types import KIND, User
 from gateway.scalars import checked_text
 from heliograph.feed.v1.graph_service_pb2 import (
@@ -16,8 +16,6 @@ from heliograph.feed.v1.graph_service_pb2 import (
     UnfollowRequest,
     UpdateProfileRequest,
 )
-
-Input = strawberry.argument(description="What to do.")
 
 
 @strawberry.input(description="What `follow` needs.")
@@ -102,13 +100,13 @@ class PeopleMutations:
     """Fields of `Mutation` about people."""
 
     @strawberry.mutation(description="Makes the viewer follow a person; again, nothing changes.")
-    async def follow(self, info: Info, input: Annotated[FollowInput, Input]) -> FollowPayload:  # noqa: A002
+    async def follow(self, info: Info, input: Given[FollowInput]) -> FollowPayload:
         """Follow a person."""
         reply = await info.context.clients.graph.Follow(FollowRequest(user_id=ids.number(KIND, input.user_id)))
         return FollowPayload(user=User(record=reply.user))
 
     @strawberry.mutation(description="Makes the viewer follow a person no longer; again, nothing changes.")
-    async def unfollow(self, info: Info, input: Annotated[UnfollowInput, Input]) -> UnfollowPayload:  # noqa: A002
+    async def unfollow(self, info: Info, input: Given[UnfollowInput]) -> UnfollowPayload:
         """Unfollow a person."""
         reply = await info.context.clients.graph.Unfollow(UnfollowRequest(user_id=ids.number(KIND, input.user_id)))
         return UnfollowPayload(user=User(record=reply.user))
@@ -116,23 +114,19 @@ class PeopleMutations:
     @strawberry.mutation(
         description="Blocks a person: follows between the two end, and neither sees the other's posts."
     )
-    async def block(self, info: Info, input: Annotated[BlockInput, Input]) -> BlockPayload:  # noqa: A002
+    async def block(self, info: Info, input: Given[BlockInput]) -> BlockPayload:
         """Block a person."""
         await info.context.clients.graph.Block(BlockRequest(user_id=ids.number(KIND, input.user_id)))
         return BlockPayload(blocked_user_id=input.user_id)
 
     @strawberry.mutation(description="Lifts a block; follows don't come back by it.")
-    async def unblock(self, info: Info, input: Annotated[UnblockInput, Input]) -> UnblockPayload:  # noqa: A002
+    async def unblock(self, info: Info, input: Given[UnblockInput]) -> UnblockPayload:
         """Lift a block."""
         await info.context.clients.graph.Unblock(UnblockRequest(user_id=ids.number(KIND, input.user_id)))
         return UnblockPayload(unblocked_user_id=input.user_id)
 
     @strawberry.mutation(description="Changes the viewer's own profile.")
-    async def update_profile(
-        self,
-        info: Info,
-        input: Annotated[UpdateProfileInput, Input],  # noqa: A002
-    ) -> UpdateProfilePayload:
+    async def update_profile(self, info: Info, input: Given[UpdateProfileInput]) -> UpdateProfilePayload:
         """Change the profile."""
         request = UpdateProfileRequest(request_id=checked_text(input.idempotency_key or str(uuid4())))
         if input.display_name is not None:

@@ -35,7 +35,7 @@ class PeopleQueries:
     async def user(
         self,
         info: Info,
-        id: Annotated[strawberry.ID | None, strawberry.argument(description="Id of the person.")] = None,  # noqa: A002
+        id: Annotated[strawberry.ID | None, strawberry.argument(description="Id of the person.")] = None,
         username: Annotated[str | None, strawberry.argument(description="Unique name, in any case.")] = None,
     ) -> User | None:
         """Return a person."""

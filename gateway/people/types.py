@@ -8,7 +8,7 @@ from gateway import ids
 from gateway.context import Info
 from gateway.media import photos
 from gateway.nodes import Node
-from gateway.paging import AFTER, FIRST, PageInfo
+from gateway.paging import After, First, PageInfo
 from gateway.scalars import DateTime, count, moment
 from heliograph.feed.v1 import user_pb2
 
@@ -76,8 +76,8 @@ class User(Node):
     async def posts(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description=FIRST)] = 20,
-        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        first: First = 20,
+        after: After = None,
     ) -> Annotated["PostConnection", strawberry.lazy("gateway.posts.types")]:
         """Return a page of posts."""
         from gateway.posts.reads import posts_of  # posts have authors, authors have posts

@@ -1,11 +1,10 @@
 """Mutations of posts and likes."""
 
-from typing import Annotated
-
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
+from gateway.inputs import Given
 from gateway.posts.types import KIND, Post
 from gateway.scalars import checked_text
 from heliograph.feed.v1.post_service_pb2 import (
@@ -14,8 +13,6 @@ from heliograph.feed.v1.post_service_pb2 import (
     LikePostRequest,
     UnlikePostRequest,
 )
-
-Input = strawberry.argument(description="What to do.")
 
 
 @strawberry.input(description="What `createPost` needs.")
@@ -86,7 +83,7 @@ class PostMutations:
     """Fields of `Mutation` about posts."""
 
     @strawberry.mutation(description="Publishes an uploaded photo as a post.")
-    async def create_post(self, info: Info, input: Annotated[CreatePostInput, Input]) -> CreatePostPayload:  # noqa: A002
+    async def create_post(self, info: Info, input: Given[CreatePostInput]) -> CreatePostPayload:
         """Create a post."""
         request = CreatePostRequest(
             upload_id=ids.uuid("Upload", input.upload_id),
@@ -98,21 +95,21 @@ class PostMutations:
         return CreatePostPayload(post=Post(item=reply.item))
 
     @strawberry.mutation(description="Deletes a post of the viewer; deleting it again succeeds.")
-    async def delete_post(self, info: Info, input: Annotated[DeletePostInput, Input]) -> DeletePostPayload:  # noqa: A002
+    async def delete_post(self, info: Info, input: Given[DeletePostInput]) -> DeletePostPayload:
         """Delete a post."""
         request = DeletePostRequest(post_id=ids.number(KIND, input.post_id))
         await info.context.clients.posts.DeletePost(request)
         return DeletePostPayload(deleted_post_id=input.post_id)
 
     @strawberry.mutation(description="Likes a post; liking it again changes nothing.")
-    async def like_post(self, info: Info, input: Annotated[LikePostInput, Input]) -> LikePostPayload:  # noqa: A002
+    async def like_post(self, info: Info, input: Given[LikePostInput]) -> LikePostPayload:
         """Like a post."""
         request = LikePostRequest(post_id=ids.number(KIND, input.post_id))
         reply = await info.context.clients.posts.LikePost(request)
         return LikePostPayload(post=Post(item=reply.item))
 
     @strawberry.mutation(description="Takes a like back; without a like nothing changes.")
-    async def unlike_post(self, info: Info, input: Annotated[UnlikePostInput, Input]) -> UnlikePostPayload:  # noqa: A002
+    async def unlike_post(self, info: Info, input: Given[UnlikePostInput]) -> UnlikePostPayload:
         """Take a like back."""
         request = UnlikePostRequest(post_id=ids.number(KIND, input.post_id))
         reply = await info.context.clients.posts.UnlikePost(request)

@@ -26,7 +26,7 @@ class PostQueries:
     async def post(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the post.")],  # noqa: A002
+        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the post.")],
     ) -> Post | None:
         """Return a post."""
         found = await load_post(ids.number(KIND, id), info)

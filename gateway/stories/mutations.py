@@ -1,17 +1,14 @@
 """Mutations of stories."""
 
-from typing import Annotated
-
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
+from gateway.inputs import Given
 from gateway.scalars import checked_text
 from gateway.stories.queries import load_story
 from gateway.stories.types import KIND, Story
 from heliograph.story.v1.story_service_pb2 import DeleteStoryRequest, MarkSeenRequest, PublishStoryRequest
-
-Input = strawberry.argument(description="What to do.")
 
 
 @strawberry.input(description="What `publishStory` needs.")
@@ -74,11 +71,7 @@ class StoryMutations:
     """Fields of `Mutation` about stories."""
 
     @strawberry.mutation(description="Publishes an uploaded photo as a story, for 24 hours.")
-    async def publish_story(
-        self,
-        info: Info,
-        input: Annotated[PublishStoryInput, Input],  # noqa: A002
-    ) -> PublishStoryPayload:
+    async def publish_story(self, info: Info, input: Given[PublishStoryInput]) -> PublishStoryPayload:
         """Publish a story."""
         request = PublishStoryRequest(
             upload_id=ids.uuid("Upload", input.upload_id), request_id=checked_text(input.idempotency_key)
@@ -87,18 +80,14 @@ class StoryMutations:
         return PublishStoryPayload(story=Story(record=reply.story))
 
     @strawberry.mutation(description="Deletes a story of the viewer before its time; again, it succeeds.")
-    async def delete_story(self, info: Info, input: Annotated[DeleteStoryInput, Input]) -> DeleteStoryPayload:  # noqa: A002
+    async def delete_story(self, info: Info, input: Given[DeleteStoryInput]) -> DeleteStoryPayload:
         """Delete a story."""
         request = DeleteStoryRequest(story_id=ids.number(KIND, input.story_id))
         await info.context.clients.stories.DeleteStory(request)
         return DeleteStoryPayload(deleted_story_id=input.story_id)
 
     @strawberry.mutation(description="Notes that the viewer has seen a story; seeing it again changes nothing.")
-    async def mark_story_seen(
-        self,
-        info: Info,
-        input: Annotated[MarkStorySeenInput, Input],  # noqa: A002
-    ) -> MarkStorySeenPayload:
+    async def mark_story_seen(self, info: Info, input: Given[MarkStorySeenInput]) -> MarkStorySeenPayload:
         """Note that a story was seen."""
         story_id = ids.number(KIND, input.story_id)
         await info.context.clients.stories.MarkSeen(MarkSeenRequest(story_ids=[story_id]))

@@ -8,7 +8,7 @@ from gateway import ids
 from gateway.context import Info
 from gateway.media import photos
 from gateway.nodes import Node
-from gateway.paging import AFTER, FIRST, PageInfo, cursor, page_size
+from gateway.paging import After, First, PageInfo, cursor, page_size
 from gateway.people.types import User, UserConnection, UserEdge, load_user, unseen
 from gateway.scalars import DateTime, count, moment
 from heliograph.story.v1 import story_pb2
@@ -65,8 +65,8 @@ class Story(Node):
     async def viewers(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description=FIRST)] = 20,
-        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        first: First = 20,
+        after: After = None,
     ) -> UserConnection | None:
         """Return a page of viewers, for the author only."""
         if self.record.author_id != info.context.viewer_id:

@@ -1,4 +1,4 @@
-// A plain text area over a coloured copy of its text. Tab leaves it, as everywhere; Enter keeps the indentation.
+// A plain text area over a coloured copy of its text. Tab leaves it, as everywhere; Enter keeps the indentation, a closing brace ends it.
 import { painted } from "./highlight.mjs";
 
 export class Editor {
@@ -35,10 +35,15 @@ export class Editor {
   }
 
   indent(event) {
-    if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing) return;
-    event.preventDefault();
+    if (event.ctrlKey || event.metaKey || event.isComposing) return;
     const { selectionStart, value } = this.area;
     const line = value.slice(value.lastIndexOf("\n", selectionStart - 1) + 1, selectionStart);
+    if ("})]".includes(event.key) && /^\s{2,}$/.test(line)) {
+      this.area.setSelectionRange(selectionStart - 2, selectionStart);
+      return;
+    }
+    if (event.key !== "Enter") return;
+    event.preventDefault();
     const before = line.match(/^\s*/)[0];
     const opens = /[{([]\s*$/.test(line);
     const closes = opens && /^\s*[})\]]/.test(value.slice(selectionStart));

@@ -1,5 +1,6 @@
 // The page: a document, its variables, a token, and what the gateway answers.
 import { Answer } from "./answer.mjs";
+import { Completion } from "./completion.mjs";
 import { byId } from "./dom.mjs";
 import { Editor } from "./editor.mjs";
 import { Explorer } from "./explorer.mjs";
@@ -10,7 +11,7 @@ import { ask, listen } from "./transport.mjs";
 
 const URL_OF_GRAPHQL = new URL("graphql", document.baseURI).href;
 const WELCOME = `# Ctrl+Enter runs what the cursor is in.
-# "Use", in the schema, writes a document.
+# "Use", in the schema, writes a document; Ctrl+Space suggests words.
 query Home {
   viewer { username }
   home {
@@ -37,6 +38,7 @@ subscription Inbox {
 
 const written = new Editor(byId("document"), "graphql", keep);
 const variables = new Editor(byId("variables"), "json", keep);
+const completion = new Completion(written);
 const answer = new Answer(byId("answer"), byId("status"));
 const history = new History(byId("history"), (entry) => put(entry));
 const explorer = new Explorer(byId("explorer"), byId("search"), (draft) => put(draft));
@@ -47,7 +49,7 @@ let stop = null;
 put({ document: stored("document") ?? WELCOME, variables: stored("variables") ?? "" });
 token.value = stored("token") ?? "";
 answer.clear("Answers appear here.");
-load(URL_OF_GRAPHQL, token.value).then((schema) => explorer.show(schema), (error) => explorer.complain(error.message));
+load(URL_OF_GRAPHQL, token.value).then(learn, (error) => explorer.complain(error.message));
 whoIsIt();
 
 run.addEventListener("click", toggle);
@@ -68,6 +70,11 @@ for (const tab of document.querySelectorAll("[role=tab]")) {
   tab.addEventListener("keydown", (event) => {
     if (["ArrowLeft", "ArrowRight"].includes(event.key)) choose(tab.nextElementSibling ?? tab.previousElementSibling);
   });
+}
+
+function learn(schema) {
+  explorer.show(schema);
+  completion.schema = schema;
 }
 
 function toggle() {

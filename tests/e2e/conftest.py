@@ -1,7 +1,10 @@
 """The whole system in real processes, started once, and people who use it over the public API."""
 
 import os
+import shutil
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,26 @@ from devstack.demo.cast import Cast, CommandLine, assemble
 from devstack.demo.chapters.people import FOLLOW
 from devstack.stack import Stack
 from tests.fixtures.stack import state_folder
+
+CURL = f"""#!{sys.executable}
+# Stands in for curl where there is none: -s URL, -H header, -H @file, -d body, -G --data-urlencode.
+import sys, urllib.parse, urllib.request
+arguments, headers, body, url, fields = iter(sys.argv[1:]), {{}}, None, "", []
+for argument in arguments:
+    if argument == "-H":
+        value = next(arguments)
+        for line in open(value[1:]).read().splitlines() if value.startswith("@") else [value]:
+            name, _, text = line.partition(": ")
+            headers[name] = text
+    elif argument == "-d":
+        body = next(arguments).encode()
+    elif argument == "--data-urlencode":
+        fields.append(next(arguments).split("=", 1))
+    elif not argument.startswith("-"):
+        url = argument
+url += "?" + urllib.parse.urlencode(fields) if fields else ""
+print(urllib.request.urlopen(urllib.request.Request(url, body, headers)).read().decode())
+"""
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +64,14 @@ async def cast(api: Api, heliograph: CommandLine) -> Cast:
     for follower, followed in pairs:
         await follower.ask(FOLLOW, who=followed.user_id)
     return people
+
+
+@pytest.fixture
+def curl(tmp_path: Path) -> Path:
+    """A folder for PATH, so that there is curl."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if shutil.which("curl") is None:
+        (folder / "curl").write_text(CURL)
+        (folder / "curl").chmod(0o755)
+    return folder

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -14,32 +13,11 @@ from devstack.folder import CHECKOUT
 from devstack.stack import Stack
 from devstack.welcome import welcome
 
-CURL = f"""#!{sys.executable}
-# Stands in for curl where there is none: -s URL, -H header, -H @file, -d body.
-import sys, urllib.request
-arguments, headers, body, url = iter(sys.argv[1:]), {{}}, None, ""
-for argument in arguments:
-    if argument == "-H":
-        value = next(arguments)
-        for line in open(value[1:]).read().splitlines() if value.startswith("@") else [value]:
-            name, _, text = line.partition(": ")
-            headers[name] = text
-    elif argument == "-d":
-        body = next(arguments).encode()
-    elif not argument.startswith("-"):
-        url = argument
-print(urllib.request.urlopen(urllib.request.Request(url, body, headers)).read().decode())
-"""
-
 
 @pytest.fixture
-def shell(system: Stack, tmp_path: Path) -> dict[str, str]:
+def shell(system: Stack, curl: Path) -> dict[str, str]:
     """The environment of a shell beside the running system; there is curl in it."""
-    if shutil.which("curl") is None:
-        (tmp_path / "curl").write_text(CURL)
-        (tmp_path / "curl").chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "HELIOGRAPH_STATE": str(system.folder.path)}
+    return {**os.environ, "PATH": f"{curl}:{os.environ['PATH']}", "HELIOGRAPH_STATE": str(system.folder.path)}
 
 
 async def run(command: str, environment: dict[str, str]) -> str:

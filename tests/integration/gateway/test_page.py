@@ -48,6 +48,15 @@ async def test_every_file_of_the_page_says_that_only_this_host_may_be_asked(runn
     assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", text), "the policy would refuse it"
 
 
+async def test_who_types_the_address_of_the_api_into_a_browser_gets_the_page(running: Running, start: Starter) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with running.http.get(running.url, headers=browser) as answer:
+        assert (answer.url.path, answer.content_type) == ("/", "text/html")
+    in_production = await start(environment="production")
+    async with running.http.get(in_production.url, headers=browser) as answer:
+        assert answer.status == 400
+
+
 @pytest.mark.parametrize("path", ["/", "/web/main.mjs", "/web/style.css", "/web/", "/web/../app.py"])
 async def test_in_production_there_is_no_page(start: Starter, path: str) -> None:
     _, answer = await fetch(await start(environment="production"), path)
@@ -72,6 +81,37 @@ async def test_each_document_that_the_page_drafts_may_be_run(node: str) -> None:
     for draft in drafts.values():
         document = documents.by_text(draft["document"])
         document.cost(document.operation(None), json.loads(draft["variables"] or "{}"))
+
+
+SUGGESTED: dict[str, set[str]] = {
+    "": {"query", "mutation", "subscription", "fragment"},
+    "{ sto": {"storyTray", "stories"},
+    "query A { viewer { user": {"username"},
+    "{ feed { edges { node { au": {"author"},
+    "{ feed(first: 3) { pageInfo { ha": {"hasNextPage", "hasPreviousPage"},
+    "{ a: viewer { followerCount } b: feed { isS": {"isStale"},
+    "{ feed(": {"first", "after"},
+    "query ($id: ID!, $n: In": {"Int", "InboxResyncReason"},
+    "mutation { likePost(input: { po": {"postId"},
+    "mutation { createUpload(input: { kind: ST": {"STORY"},
+    "mutation M { likePost(input: {postId: 1}) { post { viewer": {"viewerHasLiked"},
+    "subscription { inbox { ... on MessageRec": {"MessageReceived"},
+    "subscription { inbox { ... on MessageReceived { mes": {"message"},
+    "subscription { inbox { ... on MessageReceived { message { id } } ": set(),
+    "fragment F on Post { cap": {"caption"},
+    '{ user(username: "{ po") { po': {"posts", "postCount"},
+    "{ # { viewer {\n conv": {"conversation", "conversations"},
+}
+
+
+async def test_the_page_suggests_what_may_stand_at_the_cursor(node: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        node, str(CLIENTS / "suggestions.mjs"), stdin=-1, stdout=-1, stderr=-1
+    )
+    output, problems = await asyncio.wait_for(process.communicate(json.dumps([*SUGGESTED]).encode()), 30)
+    assert process.returncode == 0, problems.decode()
+    offered = [{name for name in names if not name.startswith("__")} for names in json.loads(output)]
+    assert dict(zip(SUGGESTED, offered, strict=True)) == SUGGESTED
 
 
 async def test_the_page_finds_the_operation_under_the_cursor(node: str) -> None:

@@ -141,12 +141,15 @@ async def test_sockets_leave_with_different_advice_when_the_process_stops(runnin
     assert refused.value.status == 503
 
 
-async def test_sockets_are_closed_when_the_key_of_their_tokens_is_withdrawn(
+async def test_sockets_and_streams_end_when_the_key_of_their_tokens_is_withdrawn(
     start: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mesh.auth.KEYS_LOOK_SECONDS", 0.0)
     running = await start()
     channel = await running.socket()
+    headers = {"Authorization": f"Bearer {token(1)}"}
+    stream = await running.http.get(running.url.replace("graphql", "inbox"), headers=headers)
+    await stream.content.readline()
     await running.gateway.check_tokens()
     assert (await ask(channel, "{ viewer { id } }"))["type"] == "next"
     keys = json.loads(start.keys.read_text())
@@ -156,6 +159,7 @@ async def test_sockets_are_closed_when_the_key_of_their_tokens_is_withdrawn(
     while (message := await channel.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
         pass
     assert (message.data, message.extra.split(":")[0]) == (4403, "UNAUTHENTICATED")
-    headers = {"Authorization": f"Bearer {token(1)}"}
+    async with asyncio.timeout(5):
+        await stream.read()  # to its end
     async with running.http.post(running.url, json={"query": "{ viewer { id } }"}, headers=headers) as answer:
         assert answer.status == 401

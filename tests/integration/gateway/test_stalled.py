@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from gateway.http import admission
 from tests.fixtures.stack import eventually
 from tests.integration.gateway.conftest import Running, token
 from tests.integration.gateway.probe import probed
@@ -52,6 +53,16 @@ async def test_G2_a_body_that_never_ends_is_answered_and_ended(
     answer = await asyncio.wait_for(reader.readline(), 5)
     assert answer.split()[1] == b"408"
     writer.close()
+
+
+async def test_G2_bodies_that_never_end_take_no_place_of_those_who_ask(running: Running) -> None:
+    half = HEAD + b'Content-Length: 100\r\n\r\n{"query"'
+    stalled = [await connect(running, half) for _ in range(admission.MAX_IN_FLIGHT + 8)]
+    await eventually(lambda: len(running.gateway._connections._busy) == len(stalled))
+    assert await running.post("{ viewer { username } }") == {"data": {"viewer": {"username": "alice"}}}
+    for _, writer in stalled:
+        writer.close()
+    await eventually(lambda: not running.gateway._connections._busy)
 
 
 async def test_G2_answers_that_nobody_reads_are_given_up_and_hold_nobody_else(

@@ -1,6 +1,13 @@
+import time
+from typing import Any
+
+import pytest
+from graphql import GraphQLInterfaceType
+
 from gateway import ids
 from mesh.errors import Unavailable
-from tests.unit.gateway.conftest import Asker
+from mesh.grpc.calls import deadline
+from tests.unit.gateway.conftest import SCHEMA, Asker
 from tests.unit.gateway.world import World
 
 HOME = """{
@@ -46,6 +53,72 @@ async def test_lists_of_people_cost_one_call_each(ask: Asker, world: World) -> N
     assert sorted(name for name, _ in world.calls) == ["BatchGetUsers", "CheckRelations", "GetHomeFeed"]
 
 
+THINGS = {
+    "bob": ids.encode("User", 2),
+    "talk": ids.encode("Conversation", "1-2"),
+    "story": ids.encode("Story", 904),
+    "key": "72000000-0000-4000-8000-000000000000",
+}
+SHOWN = "fragment Shown on Post { id caption author { username } likeCount }"
+TEN_POSTS = " ".join(
+    f'p{number}: post(id: "{ids.encode("Post", 101 + number)}") {{ ...Shown }}' for number in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        (f"{{ home {HOME} }}", ["GetHomeFeed", "GetStoryTray"]),
+        (f"{{ a: home {HOME} b: home {HOME} }}", ["GetHomeFeed", "GetStoryTray"]),
+        ("{ viewer { username avatarUrl followerCount followingCount postCount } }", ["BatchGetUsers"]),
+        (
+            """{ user(username: "bob") {
+                username followerCount viewerFollows posts { edges { node { ...Shown } } }
+            } }"""
+            + SHOWN,
+            ["CheckRelations", "GetUserByUsername", "ListPostsByAuthor"],
+        ),
+        (
+            """{ conversations { edges { node {
+                unreadCount other { username } lastMessage { content sender { username } }
+            } } } }""",
+            ["BatchGetUsers", "ListConversations"],
+        ),
+        (
+            """query ($talk: ID!) { conversation(id: $talk) {
+                other { username } messages { edges { node { number content isRead sender { username } } } }
+            } }""",
+            ["BatchGetConversations", "BatchGetUsers", "ListMessages"],
+        ),
+        (f"{{ {TEN_POSTS} }} {SHOWN}", ["BatchGetPosts"]),
+        (
+            "query ($bob: ID!) { stories(userId: $bob) { id photoUrl author { username avatarUrl } } }",
+            ["BatchGetUsers", "ListStories"],
+        ),
+        (
+            """query ($story: ID!) { node(id: $story) { ... on Story {
+                viewers { edges { node { username viewerFollows } } }
+            } } }""",
+            ["BatchGetStories", "BatchGetUsers", "CheckRelations", "ListViewers"],
+        ),
+        (
+            """mutation ($bob: ID!, $key: String!) {
+                sendMessage(input: {recipientId: $bob, content: "hi", clientMessageId: $key}) {
+                    message { number content sender { username } }
+                }
+            }""",
+            ["BatchGetUsers", "SendMessage"],
+        ),
+    ],
+)
+async def test_a_document_costs_one_call_for_each_kind_of_thing_in_it(
+    ask: Asker, world: World, query: str, calls: list[str]
+) -> None:
+    answer = await ask(query, **THINGS)
+    assert "errors" not in answer, answer
+    assert sorted(name for name, _ in world.calls) == calls
+
+
 async def test_a_feed_is_paged_to_its_end(ask: Asker) -> None:
     seen, after = [], None
     while True:
@@ -79,6 +152,9 @@ async def test_a_node_of_every_kind_is_found_by_its_id(ask: Asker) -> None:
         "Message": "10000000-0000-4000-8000-000000000000",
         "Upload": "20000000-0000-4000-8000-000000000001",
     }
+    node = SCHEMA.get_type("Node")
+    assert isinstance(node, GraphQLInterfaceType)
+    assert set(keys) == {kind.name for kind in SCHEMA.get_possible_types(node)}
     for kind, key in keys.items():
         answer = await ask("query ($id: ID!) { node(id: $id) { __typename id } }", id=ids.encode(kind, key))
         assert answer == {"data": {"node": {"__typename": kind, "id": ids.encode(kind, key)}}}
@@ -157,3 +233,20 @@ async def test_a_request_ends_at_its_deadline(world: World) -> None:
     ask = Asker(world, request_seconds=0.2)
     answer = await ask(HOME)
     assert answer["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+
+
+async def test_every_call_gets_what_is_left_of_the_requests_time(ask: Asker, world: World) -> None:
+    left: list[float] = []
+    answer_of = world.call
+
+    async def noted(method: str, request: Any) -> Any:
+        until = deadline.get()
+        assert until is not None
+        left.append(until - time.monotonic())
+        return await answer_of(method, request)
+
+    world.call = noted  # type: ignore[method-assign]
+    await ask.alone("{ feed { edges { node { author { followerCount viewerFollows } } } } }")
+    assert len(left) == 3
+    assert all(0 < seconds <= 5 for seconds in left)
+    assert left[0] > min(left[1:]), "calls that follow have less of it"

@@ -25,6 +25,7 @@ from graphql import (
 
 from gateway import errors, limits
 from gateway.errors import QueryTooComplex
+from gateway.execution.fragments import Fragments
 from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
@@ -122,7 +123,7 @@ class Documents:
         compiled: bool = True,
     ) -> None:
         self._schema = schema
-        self._compiled = compiled
+        self._fragments = Fragments() if compiled else None
         self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
         self._only_trusted = only_trusted
         self._recent: OrderedDict[str, Found] = OrderedDict()
@@ -180,7 +181,7 @@ class Documents:
             raise QueryTooComplex(measure="depth", at_most=limits.MAX_DEPTH) from None
         if failures := validate(self._schema, tree, self._rules, max_errors=MAX_ERRORS):
             raise DocumentRejected(failures, code=errors.VALIDATION_FAILED)
-        plans = Plans(self._schema, tree) if self._compiled else None
+        plans = None if self._fragments is None else Plans(self._schema, tree, self._fragments)
         return Document(text, tree, self._schema, limits.size_variables(tree), plans)
 
     def _remember(self, text: str, found: Found) -> None:

@@ -12,7 +12,7 @@ from inspect import isawaitable
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 from graphql.execution.values import VariableValues, get_variable_values
 from prometheus_client import Counter, Histogram
@@ -20,6 +20,7 @@ from prometheus_client import Counter, Histogram
 from gateway import errors
 from gateway.context import Context, Services
 from gateway.documents import Document, DocumentRejected, Documents
+from gateway.execution.arguments import NO_VARIABLES
 from gateway.rate import RateLimiter
 from mesh import telemetry
 from mesh.auth import Viewer
@@ -125,12 +126,12 @@ class Engine:
         except HeliographError as error:
             by_method = isinstance(error, MutationByGet)
             raise RequestRefused(errors.refusal(error), code=error.reason, by_method=by_method) from None
-        coerced = get_variable_values(
-            document.schema,
-            operation.variable_definitions or [],
-            dict(request.variables),
-            max_errors=MAX_VARIABLE_ERRORS,
-        )
+        definitions = operation.variable_definitions
+        coerced: VariableValues | list[GraphQLError] = NO_VARIABLES
+        if definitions:
+            coerced = get_variable_values(
+                document.schema, definitions, dict(request.variables), max_errors=MAX_VARIABLE_ERRORS
+            )
         if isinstance(coerced, list):
             answer = {"errors": [errors.formatted(error) for error in coerced]}
             raise RequestRefused(answer, code=errors.BAD_USER_INPUT)

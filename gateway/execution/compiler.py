@@ -28,6 +28,7 @@ from graphql.pyutils import Path
 from strawberry.types.field import StrawberryField
 
 from gateway.execution.arguments import Arguments, Operation
+from gateway.execution.fragments import OF_RECORD, Fragments, Recorded
 from gateway.execution.leaves import leaf
 from gateway.execution.plan import Complete, Fields, Plan, Resolve, Run, Surprise
 
@@ -43,9 +44,10 @@ def compile_operation(
     operation: OperationDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: VariableValues,
+    memory: Fragments,
 ) -> Plan:
     """Return the plan of an operation for the conditions in `variables`; `NotCompiled` when there can be none."""
-    return _Compiler(Operation(schema, operation, fragments), variables).plan()
+    return _Compiler(Operation(schema, operation, fragments), variables, memory).plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class _Field:
 
 
 class _Compiler:
-    def __init__(self, operation: Operation, variables: VariableValues) -> None:
+    def __init__(self, operation: Operation, variables: VariableValues, memory: Fragments) -> None:
         self._operation = operation
+        self._memory = memory
         self._variables = variables
         self._fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
         self._arguments: list[Arguments] = []
@@ -78,10 +81,7 @@ class _Compiler:
         self, parent: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path | None
     ) -> Fields:
         compiled = {key: self._field(parent, details, Path(path, key, parent.name)) for key, details in grouped.items()}
-        return Fields(
-            tuple((key, field.resolve) for key, field in compiled.items()),
-            tuple(key for key, field in compiled.items() if field.is_awaited),
-        )
+        return _together(compiled)
 
     def _field(self, parent: GraphQLObjectType, details: list[FieldDetails], path: Path) -> _Field:
         nodes = [detail.node for detail in details]
@@ -136,7 +136,37 @@ class _Compiler:
         collected = collect_subfields(
             self._operation.schema, self._fragments, self._variables, self._operation.node, kind, details
         )
+        if issubclass(_class(kind), Recorded):
+            return self._recorded(kind, collected.grouped_field_set, path)
         return _object(_class(kind), self._fields(kind, collected.grouped_field_set, path))
+
+    def _recorded(self, kind: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path) -> Complete:
+        """Return how an object is finished part of which is remembered by the bytes of its record."""
+        kept, others, slots = {}, {}, list[int]()
+        for key, details in grouped.items():
+            first = len(self._arguments)
+            field = self._field(kind, details, Path(path, key, kind.name))
+            below = range(first, len(self._arguments))
+            # Whoever asks for Info may see more than the record.
+            if _is_of_record(kind, details) and not any(self._arguments[slot].wants_info for slot in below):
+                kept[key] = field
+                slots += below
+            else:
+                others[key] = field
+        gaps = dict.fromkeys(grouped)
+        return _remembered(_class(kind), _together(kept), _together(others), tuple(slots), gaps, self._memory)
+
+
+def _together(fields: Mapping[str, _Field]) -> Fields:
+    return Fields(
+        tuple((key, field.resolve) for key, field in fields.items()),
+        tuple(key for key, field in fields.items() if field.is_awaited),
+    )
+
+
+def _is_of_record(kind: GraphQLObjectType, details: list[FieldDetails]) -> bool:
+    name = details[0].node.name.value
+    return name == "__typename" or OF_RECORD.items() <= kind.fields[name].extensions[DEFINITION].metadata.items()
 
 
 def _class(kind: GraphQLObjectType) -> type:
@@ -206,6 +236,31 @@ def _object(expected: type, fields: Fields) -> Complete:
         if type(value) is not expected:
             raise Surprise
         return fields.of(value, run)
+
+    return complete
+
+
+def _remembered(
+    expected: type[Recorded],
+    kept: Fields,
+    others: Fields,
+    slots: tuple[int, ...],
+    gaps: dict[str, Any],
+    memory: Fragments,
+) -> Complete:
+    mark = object()  # one selection's answers are not another's
+
+    def complete(value: Any, run: Run) -> Any:
+        if type(value) is not expected:
+            raise Surprise
+        finished = gaps.copy()  # so that the order is that of the document
+        if (record := value.record_bytes()) is None:
+            finished |= kept.of(value, run)
+        else:
+            key = (mark, record, *(tuple(run.kwargs(slot).values()) for slot in slots))
+            known = memory.get(key)
+            finished |= memory.put(key, record, kept.of(value, run)) if known is None else known
+        return others.into(finished, value, run)
 
     return complete
 

@@ -46,6 +46,15 @@ class Fields:
     def of(self, source: Any, run: "Run") -> dict[str, Any]:
         """Return the answer for an object, with gaps where something is awaited."""
         finished = {key: resolve(source, run) for key, resolve in self.resolvers}
+        return self._placed(finished) if self.awaited else finished
+
+    def into(self, finished: dict[str, Any], source: Any, run: "Run") -> dict[str, Any]:
+        """Add the answer for an object to what there is of it."""
+        for key, resolve in self.resolvers:
+            finished[key] = resolve(source, run)
+        return self._placed(finished) if self.awaited else finished
+
+    def _placed(self, finished: dict[str, Any]) -> dict[str, Any]:
         for key in self.awaited:
             if type(place := finished[key]) is Place:
                 place.target = finished

@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 from gateway.context import Context
 from gateway.execution.compiler import NotCompiled, compile_operation
+from gateway.execution.fragments import Fragments
 from gateway.execution.plan import Plan
 from mesh import telemetry
 
@@ -38,6 +39,7 @@ class Plans:
 
     schema: GraphQLSchema
     tree: DocumentNode
+    fragments: Fragments
     _conditions: tuple[str, ...] = ()
     _known: dict[Key, Plan | None] = field(default_factory=dict)
 
@@ -65,7 +67,7 @@ class Plans:
     def _compiled(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
         fragments = {one.name.value: one for one in self.tree.definitions if isinstance(one, FragmentDefinitionNode)}
         try:
-            return compile_operation(self.schema, operation, fragments, variables)
+            return compile_operation(self.schema, operation, fragments, variables, self.fragments)
         except NotCompiled:
             return None
         except Exception:  # a document must never fail for want of speed

@@ -8,7 +8,7 @@ Balancing is round-robin over all addresses of the name.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -173,7 +173,7 @@ class _Carried:
         request: Any,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - gRPC's own word for the deadline of a call
-        metadata: Sequence[tuple[str, str | bytes]] | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] | None = None,
         **options: Any,
     ) -> Any:
         started = time.monotonic()

@@ -21,6 +21,7 @@ from gateway import errors
 from gateway.context import Context, Services
 from gateway.documents import Document, DocumentRejected, Documents
 from gateway.execution.arguments import NO_VARIABLES
+from gateway.execution.push import Push, Write
 from gateway.rate import RateLimiter
 from mesh import telemetry
 from mesh.auth import Viewer
@@ -148,12 +149,17 @@ class Engine:
         context = Context(self._services, prepared.caller.viewer)
         return await self._timed(prepared, self._execute(prepared, context))
 
-    async def subscribe(self, prepared: Prepared) -> AsyncIterator[bytes]:
-        """Carry out a subscription: yield its finished answers, as long as there are any.
+    async def subscribe(self, prepared: Prepared, write: Write | None = None) -> AsyncIterator[bytes]:
+        """Carry out a subscription: yield its finished answers, as long as there are any. An answer that `write` has
+        taken is not yielded.
 
         Errors of its source (`SlowReader`, a token that has expired) are raised.
         """
         context = Context(self._services, prepared.caller.viewer)
+        plans = prepared.document.plans
+        plan = plans.at_once(prepared.operation, prepared.variables) if plans and write else None
+        if plan is not None and write is not None:
+            context.push = Push(plan, context, write, self._services.hub.answers)
         executor = Executor.build(
             prepared.document.schema,
             prepared.document.tree,

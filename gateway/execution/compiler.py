@@ -257,7 +257,7 @@ def _remembered(
         if (record := value.record_bytes()) is None:
             finished |= kept.of(value, run)
         else:
-            key = (mark, record, *(tuple(run.kwargs(slot).values()) for slot in slots))
+            key = (run.mark(mark, slots), record)
             known = memory.get(key)
             finished |= memory.put(key, record, kept.of(value, run)) if known is None else known
         return others.into(finished, value, run)

@@ -28,7 +28,7 @@ KEPT_PLANS = 16
 
 _log = telemetry.get_logger(__name__)
 _answers = Counter("gateway_answers", "Answers by who made them: a compiled plan or graphql-core", ["by"])
-_by_plan, _by_core = _answers.labels("plan"), _answers.labels("core")
+by_plan, _by_core = _answers.labels("plan"), _answers.labels("core")
 
 Key = tuple[Any, ...]
 
@@ -52,8 +52,13 @@ class Plans:
         """Return the finished answer; `None` when graphql-core must answer, with what the context has fetched."""
         plan = self._plan(operation, variables) if context.viewer is not None else None
         answer = None if plan is None else await _attempt(plan, context, variables, root)
-        (_by_core if answer is None else _by_plan).inc()
+        (_by_core if answer is None else by_plan).inc()
         return answer
+
+    def at_once(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
+        """Return the plan of an operation if it awaits nothing and answers alike whatever the variables are."""
+        plan = self._plan(operation, variables)
+        return None if plan is None or plan.arguments else plan
 
     def _plan(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
         key = (id(operation), *(variables.coerced.get(name) for name in self._conditions))

@@ -12,7 +12,7 @@ A hint may be lost: inboxes are also compared with their heads every two seconds
 never an entry. While NATS is away, users are known all the same and subscribed once it is back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -66,6 +66,8 @@ class Hub:
         self._clients = clients
         self._jetstream: JetStream | None = None
         self._users: dict[int, _User] = {}
+        self.answers: dict[Hashable, bytes] = {}
+        """Answers to the announcement that is being told: the devices of a person share them."""
 
     async def attach(self, jetstream: JetStream) -> None:
         """Hear for everybody who is connected already, and from now on for whoever connects."""
@@ -158,8 +160,10 @@ class Hub:
         if delivered is None:
             return
         entries = list(delivered.entries)
+        self.answers.clear()
         for listener in list(self._inboxes(delivered.user_id)):
             listener.offer(entries)
+        self.answers.clear()
 
     def _on_live(self, notice: Msg) -> None:
         event = _decoded(LiveEvent, notice)

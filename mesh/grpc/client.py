@@ -15,7 +15,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 from prometheus_client import Counter, Histogram
 
 from mesh import auth, telemetry
@@ -181,7 +181,8 @@ class _Carried:
             reply = await self._call(
                 request,
                 timeout=_seconds_left(timeout or self._default_seconds),
-                metadata=(*(metadata or ()), *_travelling()),
+                # A ready `Metadata`: to look at a tuple, grpcio asks an abstract class each time.
+                metadata=Metadata(*(metadata or ()), *_travelling()),
                 **options,
             )
         except BaseException as failure:

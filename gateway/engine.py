@@ -12,15 +12,14 @@ from inspect import isawaitable
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
+from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 from prometheus_client import Counter, Histogram
 
 from gateway import errors
 from gateway.context import Context, Services
 from gateway.documents import Document, DocumentRejected, Documents
-from gateway.execution.arguments import NO_VARIABLES
 from gateway.execution.push import Push, Write
 from gateway.rate import RateLimiter
 from mesh import telemetry
@@ -36,8 +35,6 @@ _seconds = Histogram(
     ["kind"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-
-MAX_VARIABLE_ERRORS = 10
 
 
 class MutationByGet(InvalidArgument):
@@ -127,12 +124,7 @@ class Engine:
         except HeliographError as error:
             by_method = isinstance(error, MutationByGet)
             raise RequestRefused(errors.refusal(error), code=error.reason, by_method=by_method) from None
-        definitions = operation.variable_definitions
-        coerced: VariableValues | list[GraphQLError] = NO_VARIABLES
-        if definitions:
-            coerced = get_variable_values(
-                document.schema, definitions, dict(request.variables), max_errors=MAX_VARIABLE_ERRORS
-            )
+        coerced = document.variables(operation, request.variables)
         if isinstance(coerced, list):
             answer = {"errors": [errors.formatted(error) for error in coerced]}
             raise RequestRefused(answer, code=errors.BAD_USER_INPUT)

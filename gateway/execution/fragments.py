@@ -5,7 +5,6 @@ counts or is the viewer's stands beside it. Fields that are made of nothing but 
 whenever the bytes are: what is found here is never stale, and a record that was changed has other bytes.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,28 +26,38 @@ class Recorded(Protocol):
 
 
 class Fragments:
-    """Answers of the fields of a record, ready to be copied; the least recently used are forgotten."""
+    """Answers of the fields of a record, ready to be copied.
+
+    Two generations: what is used moves to the younger one, and when that has half of the bytes the older is forgotten.
+    That keeps what is used without writing down each use.
+    """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._most = kept_bytes
-        self._known: OrderedDict[Hashable, tuple[dict[str, Any], int]] = OrderedDict()
-        self.kept_bytes = 0
+        self._half = kept_bytes // 2
+        self._young: dict[Hashable, tuple[dict[str, Any], int]] = {}
+        self._old: dict[Hashable, tuple[dict[str, Any], int]] = {}
+        self._young_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
 
     def get(self, key: Hashable) -> dict[str, Any] | None:
         """Return what was put, to be copied and not changed."""
-        if (found := self._known.get(key)) is None:
-            return None
-        self._known.move_to_end(key)
+        if (found := self._young.get(key)) is None:
+            if (found := self._old.pop(key, None)) is None:
+                return None
+            self._keep(key, *found)
         return found[0]
 
     def put(self, key: Hashable, record: bytes, answers: dict[str, Any]) -> dict[str, Any]:
         """Remember the answers of fields; return them as JSON that is written already."""
         texts = {name: None if value is None else orjson.dumps(value) for name, value in answers.items()}
         finished = {name: None if text is None else orjson.Fragment(text) for name, text in texts.items()}
-        size = ENTRY_BYTES + len(record) + sum(len(text) for text in texts.values() if text)
-        self._known[key] = (finished, size)
-        self.kept_bytes += size
-        while self.kept_bytes > self._most:
-            _, (_, freed) = self._known.popitem(last=False)
-            self.kept_bytes -= freed
+        self._keep(key, finished, ENTRY_BYTES + len(record) + sum(len(text) for text in texts.values() if text))
         return finished
+
+    def _keep(self, key: Hashable, finished: dict[str, Any], size: int) -> None:
+        if self._young_bytes + size > self._half:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[key] = (finished, size)
+        self._young_bytes += size

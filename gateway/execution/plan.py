@@ -46,15 +46,10 @@ class Fields:
     def of(self, source: Any, run: "Run") -> dict[str, Any]:
         """Return the answer for an object, with gaps where something is awaited."""
         finished = {key: resolve(source, run) for key, resolve in self.resolvers}
-        return self._placed(finished) if self.awaited else finished
+        return self.placed(finished) if self.awaited else finished
 
-    def into(self, finished: dict[str, Any], source: Any, run: "Run") -> dict[str, Any]:
-        """Add the answer for an object to what there is of it."""
-        for key, resolve in self.resolvers:
-            finished[key] = resolve(source, run)
-        return self._placed(finished) if self.awaited else finished
-
-    def _placed(self, finished: dict[str, Any]) -> dict[str, Any]:
+    def placed(self, finished: dict[str, Any]) -> dict[str, Any]:
+        """Tell the gaps in an answer where they are."""
         for key in self.awaited:
             if type(place := finished[key]) is Place:
                 place.target = finished
@@ -74,7 +69,7 @@ class Plan:
         run = Run(context, variables, self.arguments)
         data, places = run.walk(self.fields.of, root)
         if places:
-            await run.arrive_all(places, of_root=True)
+            await run.arrive_all(places, of=data)
         return data
 
     def at_once(self, context: Context, root: Any) -> Any:
@@ -124,9 +119,12 @@ class Run:
                 place.abandon()
             raise
 
-    async def arrive_all(self, places: list[Place], *, of_root: bool = False) -> None:
-        """Fill gaps at the same time, so that loaders see all of their keys at once. Ends when all have ended."""
-        *others, last = (self._arrive(place, of_root=of_root) for place in places)
+    async def arrive_all(self, places: list[Place], *, of: object = None) -> None:
+        """Fill gaps at the same time, so that loaders see all of their keys at once. Ends when all have ended.
+
+        What root fields come to, those of the object `of`, is kept for whoever takes over.
+        """
+        *others, last = (self._arrive(place, is_root=place.target is of) for place in places)
         if not others:
             return await last
         beside = asyncio.gather(*others, return_exceptions=True)
@@ -143,8 +141,8 @@ class Run:
                 raise outcome
         return None
 
-    async def _arrive(self, place: Place, *, of_root: bool) -> None:
-        arriving = self.context.fetched.keep(place.key, place.arriving) if of_root else place.arriving
+    async def _arrive(self, place: Place, *, is_root: bool) -> None:
+        arriving = self.context.fetched.keep(place.key, place.arriving) if is_root else place.arriving
         value, below = self.walk(place.complete, await arriving)
         if place.target is None:
             raise Surprise

@@ -69,19 +69,20 @@ async def test_one_selection_does_not_answer_another(ask: Asker) -> None:
     assert answers[0] != answers[1]
 
 
-def test_memory_is_bounded_by_bytes_and_forgets_the_least_recently_used() -> None:
-    fragments = Fragments(3 * (ENTRY_BYTES + 110))
-    for number in range(3):
-        fragments.put(number, bytes(100), {"a": number})
-    assert fragments.get(0)
-    fragments.put(3, bytes(100), {"a": 3})
-    assert [fragments.get(number) is not None for number in range(4)] == [True, False, True, True]
-    assert fragments.kept_bytes <= 3 * (ENTRY_BYTES + 110)
+def test_memory_is_bounded_by_bytes_and_keeps_what_is_used() -> None:
+    entry = ENTRY_BYTES + 101
+    fragments = Fragments(20 * entry)
+    for number in range(100):
+        fragments.put(number, bytes(100), {"a": 1})
+        assert fragments.get(0)
+        assert len(fragments) <= 20
+    assert fragments.get(99)
+    assert fragments.get(50) is None
 
 
 async def test_entries_are_shared_by_requests_and_never_changed_by_them(ask: Asker, world: World) -> None:
     await nodes(ask)
-    kept = memory(ask).kept_bytes
+    kept = len(memory(ask))
     world.likes.add((1, 140))
     await nodes(ask)
-    assert memory(ask).kept_bytes == kept
+    assert len(memory(ask)) == kept == 2

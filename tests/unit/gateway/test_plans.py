@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from gateway.execution import leaves, plans
+from gateway.execution import leaves, plans, steps
 from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, NotFound, Unavailable
 from tests import authorisation
@@ -95,6 +95,16 @@ async def test_graphql_core_takes_over_without_fetching_anything_again(failing: 
     )
 
 
+async def test_only_root_fields_are_taken_over(world: World) -> None:
+    """A field below may bear the key of a root field."""
+    world.failing["CheckRelations"] = Unavailable()
+    below = 'user(id: "VXNlcjoy") { viewerFollows }'
+    query = "{ home { viewer: feed { isStale } } viewer { viewerFollows: username } " + below + " }"
+    answer = orjson.loads(await Asker(world).raw(query))
+    assert answer["data"]["viewer"] == {"viewerFollows": "alice"}
+    assert [error["path"] for error in answer["errors"]] == [["user", "viewerFollows"]]
+
+
 async def test_a_mutation_that_surprises_its_plan_is_not_carried_out_again(world: World) -> None:
     query = 'mutation { likePost(input: {postId: "UG9zdDoxMDE"}) { post { author { viewerFollows } } } }'
     world.failing["CheckRelations"] = Unavailable()
@@ -156,14 +166,18 @@ async def test_what_goes_wrong_below_the_root_is_told_by_graphql_core(error: Exc
     assert answer["errors"][0]["extensions"]["code"] == code
 
 
+def wrong_texts(get: Any, _expected: type, *, is_nullable: bool) -> Any:
+    return lambda source, _run: get(source) and "wrong"
+
+
 @pytest.mark.parametrize(
-    ("method", "sabotage"),
-    [("_text", lambda value, _run: value.upper()), ("_integer", lambda value, _run: value + 1)],
+    ("place", "name", "sabotage"),
+    [(steps, "ready", wrong_texts), (leaves, "_integer", lambda value, _run: value + 1)],
 )
 async def test_a_plan_that_answers_otherwise_is_caught(
-    method: str, sabotage: Any, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    place: Any, name: str, sabotage: Any, ask: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leaves, method, sabotage)
+    monkeypatch.setattr(place, name, sabotage)
     with pytest.raises(AssertionError):
         await ask.raw(HOME)
 

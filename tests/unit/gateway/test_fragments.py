@@ -34,7 +34,7 @@ async def test_a_record_is_decoded_once_for_all_viewers(ask: Asker, monkeypatch:
     assert await ask.alone(FEED) == first
 
 
-async def test_a_changed_record_and_a_changed_counter_show_at_once(ask: Asker, world: World) -> None:
+async def test_G4_a_changed_record_and_a_changed_counter_show_at_once(ask: Asker, world: World) -> None:
     before = await nodes(ask)
     world.posts[140].caption = "edited"
     world.likes.add((1, 140))

@@ -31,7 +31,7 @@ def by_plans() -> int:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), st.sampled_from([1, 1, 1, 2, 4, None]), st.sets(st.sampled_from(METHODS), max_size=2))
-def test_any_document_is_answered_with_the_same_bytes(
+def test_G4_any_document_is_answered_with_the_same_bytes(
     question: tuple[str, dict[str, Any]], user_id: int | None, failing: set[str]
 ) -> None:
     world = deepcopy(WORLD)
@@ -41,7 +41,7 @@ def test_any_document_is_answered_with_the_same_bytes(
 
     async def twice() -> None:
         for _ in range(2):  # the second time what records have come to is remembered
-            await ask.raw(asked[0], user_id, **asked[1])
+            await ask.raw(question[0], user_id, **question[1])
 
     asyncio.run(twice())
     event("by a plan" if by_plans() > before else "by graphql-core")
@@ -135,7 +135,7 @@ async def test_a_document_has_so_many_plans_and_no_more(ask: Asker) -> None:
     assert len(kept._known) == plans.KEPT_PLANS
 
 
-async def test_without_plans_graphql_core_answers_everything(world: World) -> None:
+async def test_G4_without_plans_graphql_core_answers_everything(world: World) -> None:
     before = by_plans()
     ask = Asker(world, compiled=False)
     assert await ask.raw(HOME) == await Asker(deepcopy(world)).raw(HOME)
@@ -174,7 +174,7 @@ def wrong_texts(get: Any, _expected: type, *, is_nullable: bool) -> Any:
     ("place", "name", "sabotage"),
     [(steps, "ready", wrong_texts), (leaves, "_integer", lambda value, _run: value + 1)],
 )
-async def test_a_plan_that_answers_otherwise_is_caught(
+async def test_G4_a_plan_that_answers_otherwise_is_caught(
     place: Any, name: str, sabotage: Any, ask: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, name, sabotage)

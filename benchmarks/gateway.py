@@ -6,30 +6,27 @@ others check no token. That all of them answer the same is checked first. Withou
 """
 
 import asyncio
-import os
 import shutil
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import orjson
 
 from benchmarks.bench import Bench
+from benchmarks.hot_document import inbox
 from benchmarks.hot_document.http_load import Connections, connections
-from benchmarks.hot_document.keys import token_and_keys
+from benchmarks.hot_document.keys import Keys
+from benchmarks.hot_document.processes import OTHER_CORE, PYTHON, SERVER_CORE, line_of, process, stay_on
 from benchmarks.load import closed_loop, open_loop
 from benchmarks.measure import Comparison, cpu_seconds, interleaved, memory_mib
 from devstack.folder import CHECKOUT, temporary_folder
 
-PYTHON = str(CHECKOUT / ".venv/bin/python")
 MODULE = "benchmarks.hot_document"
 RIVALS = CHECKOUT / "benchmarks/hot_document/rivals"
 INSTALL = CHECKOUT / "tests/e2e/clients/install.sh"
 CALLERS = 32
 RATE_PER_S = 400.0
-CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, OTHER_CORE = CORES[0], CORES[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +39,36 @@ class Server:
 
 
 async def run(bench: Bench) -> None:
-    """Compare answers, then throughput in turn, then latencies at one rate."""
-    _stay_on(OTHER_CORE)
+    """Compare answers, then throughput in turn, then latencies at one rate; then sockets."""
+    stay_on(OTHER_CORE)
     async with AsyncExitStack() as stack:
         servers, tell_backend = await _start(bench, stack)
         await _compare_answers(bench, servers, tell_backend)
         await _throughput(bench, servers)
         await _latency(bench, servers)
+    await inbox.measure(bench)
 
 
 async def _start(bench: Bench, stack: AsyncExitStack) -> tuple[dict[str, Server], Callable[[str], Awaitable[None]]]:
-    keys = stack.enter_context(temporary_folder("keys")) / "jwks.json"
-    token = token_and_keys(keys)
-    backend = await stack.enter_async_context(_process(OTHER_CORE, PYTHON, "-m", f"{MODULE}.backend"))
-    ports = (await _line(backend)).split()
+    keys = Keys(stack.enter_context(temporary_folder("keys")) / "jwks.json")
+    backend = await stack.enter_async_context(process(OTHER_CORE, PYTHON, "-m", f"{MODULE}.backend"))
+    ports = (await line_of(backend)).split()
     commands = {
-        kind: (PYTHON, "-m", f"{MODULE}.server", kind, *ports, str(keys)) for kind in ("ours", "plain", "stock")
+        kind: (PYTHON, "-m", f"{MODULE}.server", kind, *ports, str(keys.file)) for kind in ("ours", "plain", "stock")
     }
     if node := await _node(bench):
         protos = str(CHECKOUT / "protos")
         commands |= {kind: (node, str(RIVALS / f"{kind}.mjs"), *ports, protos) for kind in ("mercurius", "apollo")}
     servers = {}
     for name, command in commands.items():
-        process = await stack.enter_async_context(_process(SERVER_CORE, *command))
-        port = int(await _line(process))
-        servers[name] = Server(name, process.pid, await stack.enter_async_context(connections(port, token)))
+        started = await stack.enter_async_context(process(SERVER_CORE, *command))
+        port = int(await line_of(started))
+        servers[name] = Server(name, started.pid, await stack.enter_async_context(connections(port, keys.token())))
 
     async def tell_backend(word: str) -> None:
         assert backend.stdin is not None
         backend.stdin.write(f"{word}\n".encode())
-        await _line(backend)
+        await line_of(backend)
 
     return servers, tell_backend
 
@@ -89,16 +86,18 @@ async def _compare_answers(
 
 
 async def _throughput(bench: Bench, servers: Mapping[str, Server]) -> None:
+    """Requests per second of a core: what a server answers divided by the CPU time it took for that."""
     seconds = 1.0 if bench.quick else 2.0
-    busy: dict[str, float] = {}
+    by_clock: dict[str, float] = {}
 
     def side(server: Server) -> Callable[[], Awaitable[float]]:
         async def measured() -> float:
-            began, used = time.perf_counter(), cpu_seconds(server.process_id)
+            used = cpu_seconds(server.process_id)
             outcome = await closed_loop(server.connections.ask, callers=CALLERS, seconds=seconds)
-            busy[server.name] = (cpu_seconds(server.process_id) - used) / (time.perf_counter() - began)
+            used = cpu_seconds(server.process_id) - used
+            by_clock[server.name] = outcome.per_s
             bench.require(not outcome.failed, f"{server.name} answers everything: {dict(outcome.failures)}")
-            return outcome.per_s
+            return outcome.answered / used
 
         return measured
 
@@ -106,19 +105,19 @@ async def _throughput(bench: Bench, servers: Mapping[str, Server]) -> None:
         await closed_loop(server.connections.ask, callers=8, seconds=seconds)
     compared = await interleaved(bench.size(7, 3), **{name: side(server) for name, server in servers.items()})
     bench.table(
-        ["server", "requests/s", "ours : it", "core busy", "MiB"],
+        ["server", "requests/s of a core", "ours : it", "by the clock", "MiB"],
         [
             (
                 name,
                 f"{compared.median(name):,.0f}",
                 f"{compared.ratio('ours', name):.2f}",
-                f"{busy[name]:.0%}",
+                f"{by_clock[name]:,.0f}",
                 f"{memory_mib(server.process_id):.0f}",
             )
             for name, server in servers.items()
         ],
     )
-    bench.figure("requests_per_s", compared.median("ours"), "the gateway, one core")
+    bench.figure("requests_per_s", compared.median("ours"), "the gateway, of one core")
     for name, figure in (
         ("mercurius", "ratio_to_mercurius_jit"),
         ("apollo", "ratio_to_apollo"),
@@ -130,7 +129,7 @@ async def _throughput(bench: Bench, servers: Mapping[str, Server]) -> None:
 
 def _ratio(bench: Bench, compared: Comparison, name: str, figure: str) -> None:
     if name in compared.rounds[0]:
-        bench.figure(figure, compared.ratio("ours", name), "requests/s, median over the rounds")
+        bench.figure(figure, compared.ratio("ours", name), "requests/s of a core, median over the rounds")
 
 
 async def _latency(bench: Bench, servers: Mapping[str, Server]) -> None:
@@ -154,34 +153,9 @@ async def _node(bench: Bench) -> str | None:
     if shutil.which("npm") is None:
         bench.say("Without npm: Apollo and Mercurius are left out")
         return None
-    process = await asyncio.create_subprocess_exec("bash", str(INSTALL), str(RIVALS), stdout=-1, stderr=-1)
-    output, problems = await process.communicate()
-    if process.returncode != 0:
+    installer = await asyncio.create_subprocess_exec("bash", str(INSTALL), str(RIVALS), stdout=-1, stderr=-1)
+    output, problems = await installer.communicate()
+    if installer.returncode != 0:
         bench.say(f"Apollo and Mercurius could not be installed:\n{problems.decode()[-500:]}")
         return None
     return output.decode().strip()
-
-
-@asynccontextmanager
-async def _process(core: int, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=CHECKOUT, stdin=-1, stdout=-1, preexec_fn=lambda: _stay_on(core)
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 30)
-    if not line:
-        raise RuntimeError("a server ended before it listened")
-    return line.decode().strip()
-
-
-def _stay_on(core: int) -> None:
-    os.sched_setaffinity(0, {core})

@@ -268,7 +268,7 @@ def _messages(parts: Parts, store: ReadStore, positions: Positions, graph: Graph
         get_conversations=GetConversations(store=store, await_log=await_log),
         mark_read=MarkRead(get_conversation=get_conversation, append=append, clock=clock),
         unsend_message=UnsendMessage(store=store, await_log=await_log, append=append, clock=clock),
-        set_typing=SetTyping(store=store, graph=graph, announcer=announcer, limit=limit_notices),
+        set_typing=SetTyping(store=store, graph=graph, announcer=announcer, limit=limit_notices, await_log=await_log),
         report_presence=ReportPresence(store=store, graph=graph, announcer=announcer, limit=limit_notices),
         decide_request=DecideRequest(get_conversation=get_conversation, append=append, clock=clock),
         get_settings=GetSettings(store=store),

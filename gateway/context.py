@@ -63,6 +63,8 @@ class Context:
     viewer: Viewer | None
     shared: dict[Hashable, asyncio.Future[Any]] = field(default_factory=dict)
     fetched: Fetched = field(default_factory=Fetched)
+    push: Callable[[Hashable, Callable[[], Any]], bool] | None = None
+    """The short way for events of a subscription (`execution.push`); `None` where there is none."""
     _loaders: Loaders | None = None
 
     @property

@@ -22,9 +22,12 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql.execution.values import VariableValues, get_variable_values
 
 from gateway import errors, limits
 from gateway.errors import QueryTooComplex
+from gateway.execution.arguments import NO_VARIABLES
+from gateway.execution.fragments import Fragments
 from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
@@ -35,7 +38,9 @@ KEPT_CHARACTERS = 1_300_000
 PERSISTED_CHARACTERS = 8_000_000
 """How much text is remembered by its hash."""
 MAX_ERRORS = 20
+MAX_VARIABLE_ERRORS = 10
 _COSTS_KEPT = 64
+_VARIABLES_KEPT = 64
 
 
 class PersistedQueryNotFound(NotFound):
@@ -70,6 +75,7 @@ class Document:
     plans: Plans | None = None
     """`None` when plans are switched off."""
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _coerced: dict[tuple[Any, ...], VariableValues | list[GraphQLError]] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Return the operation of a name, or the only one; `InvalidArgument` when there is none or a choice."""
@@ -87,6 +93,23 @@ class Document:
             known = limits.cost_of(self.schema, self.tree, operation, variables)
             if len(self._costs) < _COSTS_KEPT:
                 self._costs[key] = known
+        return known
+
+    def variables(
+        self, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        """Return the variables as their types want them, or what is wrong with them."""
+        definitions = operation.variable_definitions
+        if not definitions:
+            return NO_VARIABLES
+        if not all(type(value) in (int, bool) for value in given.values()):
+            return get_variable_values(self.schema, definitions, dict(given), max_errors=MAX_VARIABLE_ERRORS)
+        # Page sizes, widths, conditions: few values, sent again and again. A type tells 1 from True.
+        key = (id(operation), *((name, type(value), value) for name, value in given.items()))
+        if (known := self._coerced.get(key)) is None:
+            known = get_variable_values(self.schema, definitions, dict(given), max_errors=MAX_VARIABLE_ERRORS)
+            if len(self._coerced) < _VARIABLES_KEPT:
+                self._coerced[key] = known
         return known
 
 
@@ -126,7 +149,7 @@ class Documents:
         compiled: bool = True,
     ) -> None:
         self._schema = schema
-        self._compiled = compiled
+        self._fragments = Fragments() if compiled else None
         self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
         self._only_trusted = only_trusted
         self._recent: OrderedDict[str, Found] = OrderedDict()
@@ -188,7 +211,7 @@ class Documents:
             raise QueryTooComplex(measure="depth", at_most=limits.MAX_DEPTH) from None
         if failures := validate(self._schema, tree, self._rules, max_errors=MAX_ERRORS):
             raise DocumentRejected(failures, code=errors.VALIDATION_FAILED)
-        plans = Plans(self._schema, tree) if self._compiled else None
+        plans = None if self._fragments is None else Plans(self._schema, tree, self._fragments)
         return Document(text, tree, self._schema, limits.size_variables(tree), plans)
 
     def _remember(self, text: str, found: Found) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import orjson
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 from prometheus_client import Counter, Histogram
 
 from gateway import errors
 from gateway.context import Context, Services
 from gateway.documents import Document, DocumentRejected, Documents
+from gateway.execution.push import Push, Write
 from gateway.rate import RateLimiter
 from mesh import telemetry
 from mesh.auth import Viewer
@@ -34,8 +35,6 @@ _seconds = Histogram(
     ["kind"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-
-MAX_VARIABLE_ERRORS = 10
 
 
 class MutationByGet(InvalidArgument):
@@ -125,12 +124,7 @@ class Engine:
         except HeliographError as error:
             by_method = isinstance(error, MutationByGet)
             raise RequestRefused(errors.refusal(error), code=error.reason, by_method=by_method) from None
-        coerced = get_variable_values(
-            document.schema,
-            operation.variable_definitions or [],
-            dict(request.variables),
-            max_errors=MAX_VARIABLE_ERRORS,
-        )
+        coerced = document.variables(operation, request.variables)
         if isinstance(coerced, list):
             answer = {"errors": [errors.formatted(error) for error in coerced]}
             raise RequestRefused(answer, code=errors.BAD_USER_INPUT)
@@ -147,12 +141,17 @@ class Engine:
         context = Context(self._services, prepared.caller.viewer)
         return await self._timed(prepared, self._execute(prepared, context))
 
-    async def subscribe(self, prepared: Prepared) -> AsyncIterator[bytes]:
-        """Carry out a subscription: yield its finished answers, as long as there are any.
+    async def subscribe(self, prepared: Prepared, write: Write | None = None) -> AsyncIterator[bytes]:
+        """Carry out a subscription: yield its finished answers, as long as there are any. An answer that `write` has
+        taken is not yielded.
 
         Errors of its source (`SlowReader`, a token that has expired) are raised.
         """
         context = Context(self._services, prepared.caller.viewer)
+        plans = prepared.document.plans
+        plan = plans.at_once(prepared.operation, prepared.variables) if plans and write else None
+        if plan is not None and write is not None:
+            context.push = Push(plan, context, write, self._services.hub.answers)
         executor = Executor.build(
             prepared.document.schema,
             prepared.document.tree,

@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
             raise AnswerRefused(body[:200].decode())
         return body
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server gave it up: Node closes what was idle for 5 s."""
+        return self._transport.is_closing()
+
     def close(self) -> None:
         self._transport.close()
 
@@ -78,7 +83,11 @@ class Connections:
 
     async def ask(self, _number: int = 0) -> bytes:
         """Ask the hot document; return the body of the answer."""
-        connection = self._free.pop() if self._free else await self._opened()
+        while self._free:
+            if not (connection := self._free.pop()).is_closed:
+                break
+        else:
+            connection = await self._opened()
         body = await connection.ask(self._sent)
         self._free.append(connection)
         return body

@@ -1,4 +1,4 @@
-"""A key of this run, and a token signed with it."""
+"""A key of this run, and tokens signed with it."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,21 @@ from mesh.auth import key_id_of, mint
 LIFETIME_SECONDS = 3_600
 
 
-def token_and_keys(keys: Path, *, user_id: int = 1) -> str:
-    """Write a JWKS file and return a token for a person."""
-    key = Ed25519PrivateKey.generate()
-    public = json.loads(OKPAlgorithm.to_jwk(key.public_key()))
-    keys.write_text(json.dumps({"keys": [{**public, "kid": key_id_of(key), "alg": "EdDSA"}]}))
-    return mint(
-        private_key=key, key_id=key_id_of(key), user_id=user_id, audience=AUDIENCE, lifetime_seconds=LIFETIME_SECONDS
-    )
+class Keys:
+    """A key pair; its public half is written to a JWKS file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._key = Ed25519PrivateKey.generate()
+        public = json.loads(OKPAlgorithm.to_jwk(self._key.public_key()))
+        file.write_text(json.dumps({"keys": [{**public, "kid": key_id_of(self._key), "alg": "EdDSA"}]}))
+
+    def token(self, user_id: int = 1) -> str:
+        """Return a token for a person."""
+        return mint(
+            private_key=self._key,
+            key_id=key_id_of(self._key),
+            user_id=user_id,
+            audience=AUDIENCE,
+            lifetime_seconds=LIFETIME_SECONDS,
+        )

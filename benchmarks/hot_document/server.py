@@ -36,7 +36,8 @@ def clients(feed_port: int, story_port: int) -> Clients:
     return services.over(feed=feed, story=story, messages=story, media=story)
 
 
-async def serve_gateway(stubs: Clients, keys: Path, *, compiled: bool) -> None:
+def gateway_of(stubs: Clients, hub: Hub, keys: Path, *, compiled: bool = True) -> Gateway:
+    """Return a gateway with production's settings, but for the budgets: one person asks for all."""
     config = Config(
         process=ProcessConfig("production", "127.0.0.1:0", "127.0.0.1:0", 1, 1.0),
         tls=TlsConfig(keys, keys, keys),
@@ -56,7 +57,11 @@ async def serve_gateway(stubs: Clients, keys: Path, *, compiled: bool) -> None:
         only_trusted=OFF,
         compiled_plans=ON if compiled else OFF,
     )
-    async with Gateway(config, stubs, Hub(stubs)).serve("127.0.0.1:0") as port:
+    return Gateway(config, stubs, hub)
+
+
+async def serve_gateway(stubs: Clients, keys: Path, *, compiled: bool) -> None:
+    async with gateway_of(stubs, Hub(stubs), keys, compiled=compiled).serve("127.0.0.1:0") as port:
         print(port, flush=True)
         await asyncio.Event().wait()
 

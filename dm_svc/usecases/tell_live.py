@@ -10,6 +10,7 @@ from dm_svc.errors import ConversationNotFound
 from dm_svc.events import Announcer
 from dm_svc.peers.graph import Graph
 from dm_svc.store.reads import ReadStore
+from dm_svc.usecases.await_log import AwaitLog
 from dm_svc.usecases.limit_rate import LimitRate
 
 REPORT_INTERVAL = timedelta(seconds=30)
@@ -25,6 +26,7 @@ class SetTyping:
     graph: Graph
     announcer: Announcer
     limit: LimitRate
+    await_log: AwaitLog
 
     async def __call__(self, viewer: UserId, conversation_id: str, *, is_typing: bool) -> None:
         """Tell, unless the request isn't accepted or a block stands between the two: then nobody hears."""
@@ -36,6 +38,9 @@ class SetTyping:
         conversations, relations = await asyncio.gather(
             self.store.get_conversations(viewer, [mine]), self.graph.relations([(viewer, other)])
         )
+        if mine not in conversations and await self.await_log.conversation(mine):
+            # Its first message was acknowledged a moment ago.
+            conversations = await self.store.get_conversations(viewer, [mine])
         if mine not in conversations:
             raise ConversationNotFound
         if not conversations[mine].is_mutual or relations[viewer, other].is_blocked:

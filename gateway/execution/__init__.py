@@ -6,8 +6,10 @@
 | `compiler` | a validated operation -> a `Plan`: one small function per field |
 | `arguments` | what a resolver is called with |
 | `leaves` | scalars and enums |
+| `steps` | those functions |
 | `plan` | `Plan`, and `Run`: one execution of it |
 | `fragments` | finished JSON of records that don't change, by their bytes |
+| `push` | the short way of an event to the devices that wait for it |
 
 A plan calls the very resolvers that graphql-core would call, and knows nothing of errors: whatever it does not expect
 is a `Surprise`, and graphql-core answers instead, with what the root fields have fetched. docs/adr/0053 says why.

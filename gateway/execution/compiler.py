@@ -6,7 +6,6 @@ its own. A selection may need other fields for each value of its conditions; so 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, cast
 
 from graphql import (
@@ -16,6 +15,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    get_nullable_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -27,9 +27,11 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.types.field import StrawberryField
 
+from gateway.execution import steps
 from gateway.execution.arguments import Arguments, Operation
-from gateway.execution.leaves import leaf
-from gateway.execution.plan import Complete, Fields, Plan, Resolve, Run, Surprise
+from gateway.execution.fragments import OF_RECORD, Fragments, Recorded
+from gateway.execution.leaves import READY, leaf
+from gateway.execution.plan import Complete, Fields, Plan, Resolve
 
 DEFINITION = "strawberry-definition"
 
@@ -43,9 +45,10 @@ def compile_operation(
     operation: OperationDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: VariableValues,
+    memory: Fragments,
 ) -> Plan:
     """Return the plan of an operation for the conditions in `variables`; `NotCompiled` when there can be none."""
-    return _Compiler(Operation(schema, operation, fragments), variables).plan()
+    return _Compiler(Operation(schema, operation, fragments), variables, memory).plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,9 @@ class _Field:
 
 
 class _Compiler:
-    def __init__(self, operation: Operation, variables: VariableValues) -> None:
+    def __init__(self, operation: Operation, variables: VariableValues, memory: Fragments) -> None:
         self._operation = operation
+        self._memory = memory
         self._variables = variables
         self._fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
         self._arguments: list[Arguments] = []
@@ -78,16 +82,13 @@ class _Compiler:
         self, parent: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path | None
     ) -> Fields:
         compiled = {key: self._field(parent, details, Path(path, key, parent.name)) for key, details in grouped.items()}
-        return Fields(
-            tuple((key, field.resolve) for key, field in compiled.items()),
-            tuple(key for key, field in compiled.items() if field.is_awaited),
-        )
+        return _together(compiled)
 
     def _field(self, parent: GraphQLObjectType, details: list[FieldDetails], path: Path) -> _Field:
         nodes = [detail.node for detail in details]
         name = nodes[0].name.value
         if name == "__typename":
-            return _Field(_always(parent.name), is_awaited=False)
+            return _Field(steps.always(parent.name), is_awaited=False)
         if name.startswith("__"):
             raise NotCompiled
         field = parent.fields[name]
@@ -102,41 +103,78 @@ class _Compiler:
         if definition.extensions:
             raise NotCompiled
         if definition.base_resolver is None:
-            return _Field(_attribute(definition.python_name, complete), is_awaited=False)
+            return self._plain(steps.attribute(definition.python_name), arguments, complete)
         function = _function(definition)
         if not arguments.are_fixed:
             self._arguments.append(arguments)
             slot = len(self._arguments) - 1
             if arguments.wants_info:
-                return _Field(_awaited(function, slot, cast(str, path.key), complete), is_awaited=True)
-            return _Field(_called(function, slot, complete), is_awaited=False)
-        if kwargs := arguments.of(None):
-            return _Field(_called_alike(function, kwargs, complete), is_awaited=False)
-        return _Field(_asked(function, complete), is_awaited=False)
+                return _Field(steps.awaited(function, slot, cast(str, path.key), complete), is_awaited=True)
+            return _Field(steps.called(function, slot, complete), is_awaited=False)
+        kwargs = arguments.of(None)
+        return self._plain(steps.alike(function, kwargs) if kwargs else function, arguments, complete)
+
+    def _plain(self, get: steps.Get, arguments: Arguments, complete: Complete) -> _Field:
+        kind = arguments.core_field.type
+        if (expected := READY.get(get_nullable_type(kind))) is not None:
+            return _Field(steps.ready(get, expected, is_nullable=not is_non_null_type(kind)), is_awaited=False)
+        return _Field(steps.plain(get, complete), is_awaited=False)
 
     def _complete(self, kind: GraphQLOutputType, details: list[FieldDetails], path: Path) -> Complete:
         if is_non_null_type(kind):
             return self._complete_present(kind.of_type, details, path)
-        return _nullable(self._complete_present(kind, details, path))
+        return steps.nullable(self._complete_present(kind, details, path))
 
     def _complete_present(self, kind: Any, details: list[FieldDetails], path: Path) -> Complete:
         """Return how a value is finished that must not be null: a null is a surprise."""
         if is_leaf_type(kind):
             return leaf(kind)
         if is_list_type(kind):
-            return _list(self._complete(kind.of_type, details, path))
+            return steps.each(self._complete(kind.of_type, details, path))
         if is_object_type(kind):
             return self._object(kind, details, path)
         if is_abstract_type(kind):
             possible = self._operation.schema.get_possible_types(kind)
-            return _one_of({_class(one): self._object(one, details, path) for one in possible})
+            return steps.one_of({_class(one): self._object(one, details, path) for one in possible})
         raise NotCompiled
 
     def _object(self, kind: GraphQLObjectType, details: list[FieldDetails], path: Path) -> Complete:
         collected = collect_subfields(
             self._operation.schema, self._fragments, self._variables, self._operation.node, kind, details
         )
-        return _object(_class(kind), self._fields(kind, collected.grouped_field_set, path))
+        if issubclass(_class(kind), Recorded):
+            return self._recorded(kind, collected.grouped_field_set, path)
+        return steps.an_object(_class(kind), self._fields(kind, collected.grouped_field_set, path))
+
+    def _recorded(self, kind: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path) -> Complete:
+        """Return how an object is finished part of which is remembered by the bytes of its record."""
+        kept, others, slots = {}, {}, list[int]()
+        for key, details in grouped.items():
+            first = len(self._arguments)
+            field = self._field(kind, details, Path(path, key, kind.name))
+            below = range(first, len(self._arguments))
+            # Whoever asks for Info may see more than the record.
+            if _is_of_record(kind, details) and not any(self._arguments[slot].wants_info for slot in below):
+                kept[key] = field
+                slots += below
+            else:
+                others[key] = field
+        if not kept:
+            return steps.an_object(_class(kind), _together(others))
+        order = tuple(grouped)
+        return steps.remembered(_class(kind), _together(kept), _together(others), tuple(slots), order, self._memory)
+
+
+def _together(fields: Mapping[str, _Field]) -> Fields:
+    return Fields(
+        tuple((key, field.resolve) for key, field in fields.items()),
+        tuple(key for key, field in fields.items() if field.is_awaited),
+    )
+
+
+def _is_of_record(kind: GraphQLObjectType, details: list[FieldDetails]) -> bool:
+    name = details[0].node.name.value
+    return name == "__typename" or OF_RECORD.items() <= kind.fields[name].extensions[DEFINITION].metadata.items()
 
 
 def _class(kind: GraphQLObjectType) -> type:
@@ -151,69 +189,3 @@ def _function(definition: StrawberryField) -> Callable[..., Any]:
     if resolver is None or not resolver.self_parameter or resolver.parent_parameter or resolver.root_parameter:
         raise NotCompiled
     return cast(Callable[..., Any], resolver.wrapped_func)
-
-
-# How a field gets its value
-
-
-def _always(value: Any) -> Resolve:
-    return lambda _source, _run: value
-
-
-def _attribute(name: str, complete: Complete) -> Resolve:
-    get = attrgetter(name)
-    return lambda source, run: complete(get(source), run)
-
-
-def _asked(function: Callable[..., Any], complete: Complete) -> Resolve:
-    return lambda source, run: complete(function(source), run)
-
-
-def _called_alike(function: Callable[..., Any], kwargs: dict[str, Any], complete: Complete) -> Resolve:
-    return lambda source, run: complete(function(source, **kwargs), run)
-
-
-def _called(function: Callable[..., Any], slot: int, complete: Complete) -> Resolve:
-    return lambda source, run: complete(function(source, **run.kwargs(slot)), run)
-
-
-def _awaited(function: Callable[..., Any], slot: int, key: str, complete: Complete) -> Resolve:
-    def resolve(source: Any, run: Run) -> Any:
-        value = function(source, **run.kwargs(slot))
-        return run.await_at(key, value, complete) if hasattr(value, "__await__") else complete(value, run)
-
-    return resolve
-
-
-# How a value is finished
-
-
-def _nullable(complete: Complete) -> Complete:
-    return lambda value, run: None if value is None else complete(value, run)
-
-
-def _list(complete: Complete) -> Complete:
-    def complete_list(value: Any, run: Run) -> Any:
-        if type(value) is not list:
-            raise Surprise
-        return [complete(item, run) for item in value]
-
-    return complete_list
-
-
-def _object(expected: type, fields: Fields) -> Complete:
-    def complete(value: Any, run: Run) -> Any:
-        if type(value) is not expected:
-            raise Surprise
-        return fields.of(value, run)
-
-    return complete
-
-
-def _one_of(completes: Mapping[type, Complete]) -> Complete:
-    def complete(value: Any, run: Run) -> Any:
-        if (known := completes.get(type(value))) is None:
-            raise Surprise
-        return known(value, run)
-
-    return complete

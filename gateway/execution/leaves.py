@@ -15,6 +15,8 @@ from graphql import (
 
 from gateway.execution.plan import Complete, Run, Surprise
 
+READY: dict[object, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+"""Scalars whose values of one Python type are JSON as they are."""
 MIN_INT, MAX_INT = -(2**31), 2**31 - 1
 
 

@@ -1,14 +1,14 @@
 """A compiled operation, and one execution of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graphql.execution.values import VariableValues
 
 from gateway.context import Context
-from gateway.execution.arguments import Arguments
+from gateway.execution.arguments import NO_VARIABLES, Arguments
 
 Complete = Callable[[Any, "Run"], Any]
 """Turns a resolved value into what stands in the answer; `Surprise` for one that it does not expect."""
@@ -46,13 +46,17 @@ class Fields:
     def of(self, source: Any, run: "Run") -> dict[str, Any]:
         """Return the answer for an object, with gaps where something is awaited."""
         finished = {key: resolve(source, run) for key, resolve in self.resolvers}
+        return self.placed(finished) if self.awaited else finished
+
+    def placed(self, finished: dict[str, Any]) -> dict[str, Any]:
+        """Tell the gaps in an answer where they are."""
         for key in self.awaited:
             if type(place := finished[key]) is Place:
                 place.target = finished
         return finished
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """A compiled operation."""
 
@@ -65,14 +69,18 @@ class Plan:
         run = Run(context, variables, self.arguments)
         data, places = run.walk(self.fields.of, root)
         if places:
-            await run.arrive_all(places, of_root=True)
+            await run.arrive_all(places, of=data)
         return data
+
+    def at_once(self, context: Context, root: Any) -> Any:
+        """Return the `data` of an answer that nothing has to be awaited for."""
+        return Run(context, NO_VARIABLES, self.arguments).walk(self.fields.of, root)[0]
 
 
 class Run:
     """One execution of a plan: walk as far as one can, await what is missing, walk on from there."""
 
-    __slots__ = ("_arguments", "_kwargs", "_places", "context", "variables")
+    __slots__ = ("_arguments", "_kwargs", "_marks", "_places", "context", "variables")
 
     def __init__(self, context: Context, variables: VariableValues, arguments: Sequence[Arguments]) -> None:
         self.context = context
@@ -80,11 +88,19 @@ class Run:
         self._arguments = arguments
         self._kwargs: list[dict[str, Any] | None] = [None] * len(arguments)
         self._places: list[Place] = []
+        self._marks: dict[object, Hashable] = {}
 
     def kwargs(self, slot: int) -> dict[str, Any]:
         """Return what a resolver is called with; found out once per execution."""
         if (known := self._kwargs[slot]) is None:
             known = self._kwargs[slot] = self._arguments[slot].of(self.context, self.variables)
+        return known
+
+    def mark(self, selection: object, slots: Sequence[int]) -> Hashable:
+        """Return what tells apart the answers of a selection: itself, and its arguments in this execution."""
+        if (known := self._marks.get(selection)) is None:
+            known = (selection, *(tuple(self.kwargs(slot).values()) for slot in slots))
+            self._marks[selection] = known
         return known
 
     def await_at(self, key: str, arriving: Awaitable[Any], complete: Complete) -> Place:
@@ -103,18 +119,30 @@ class Run:
                 place.abandon()
             raise
 
-    async def arrive_all(self, places: list[Place], *, of_root: bool = False) -> None:
-        """Fill gaps at the same time, so that loaders see all of their keys at once. Ends when all have ended."""
-        arrivals = [self._arrive(place, of_root=of_root) for place in places]
-        if len(arrivals) == 1:
-            return await arrivals[0]
-        for outcome in await asyncio.gather(*arrivals, return_exceptions=True):
+    async def arrive_all(self, places: list[Place], *, of: object = None) -> None:
+        """Fill gaps at the same time, so that loaders see all of their keys at once. Ends when all have ended.
+
+        What root fields come to, those of the object `of`, is kept for whoever takes over.
+        """
+        *others, last = (self._arrive(place, is_root=place.target is of) for place in places)
+        if not others:
+            return await last
+        beside = asyncio.gather(*others, return_exceptions=True)
+        try:
+            await last
+        except Exception:
+            await beside
+            raise
+        except BaseException:
+            beside.cancel()
+            raise
+        for outcome in await beside:
             if outcome is not None:
                 raise outcome
         return None
 
-    async def _arrive(self, place: Place, *, of_root: bool) -> None:
-        arriving = self.context.fetched.keep(place.key, place.arriving) if of_root else place.arriving
+    async def _arrive(self, place: Place, *, is_root: bool) -> None:
+        arriving = self.context.fetched.keep(place.key, place.arriving) if is_root else place.arriving
         value, below = self.walk(place.complete, await arriving)
         if place.target is None:
             raise Surprise

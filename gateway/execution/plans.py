@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 from gateway.context import Context
 from gateway.execution.compiler import NotCompiled, compile_operation
+from gateway.execution.fragments import Fragments
 from gateway.execution.plan import Plan
 from mesh import telemetry
 
@@ -27,7 +28,7 @@ KEPT_PLANS = 16
 
 _log = telemetry.get_logger(__name__)
 _answers = Counter("gateway_answers", "Answers by who made them: a compiled plan or graphql-core", ["by"])
-_by_plan, _by_core = _answers.labels("plan"), _answers.labels("core")
+by_plan, _by_core = _answers.labels("plan"), _answers.labels("core")
 
 Key = tuple[Any, ...]
 
@@ -38,6 +39,7 @@ class Plans:
 
     schema: GraphQLSchema
     tree: DocumentNode
+    fragments: Fragments
     _conditions: tuple[str, ...] = ()
     _known: dict[Key, Plan | None] = field(default_factory=dict)
 
@@ -50,8 +52,13 @@ class Plans:
         """Return the finished answer; `None` when graphql-core must answer, with what the context has fetched."""
         plan = self._plan(operation, variables) if context.viewer is not None else None
         answer = None if plan is None else await _attempt(plan, context, variables, root)
-        (_by_core if answer is None else _by_plan).inc()
+        (_by_core if answer is None else by_plan).inc()
         return answer
+
+    def at_once(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
+        """Return the plan of an operation if it awaits nothing and answers alike whatever the variables are."""
+        plan = self._plan(operation, variables)
+        return None if plan is None or plan.arguments else plan
 
     def _plan(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
         key = (id(operation), *(variables.coerced.get(name) for name in self._conditions))
@@ -65,7 +72,7 @@ class Plans:
     def _compiled(self, operation: OperationDefinitionNode, variables: VariableValues) -> Plan | None:
         fragments = {one.name.value: one for one in self.tree.definitions if isinstance(one, FragmentDefinitionNode)}
         try:
-            return compile_operation(self.schema, operation, fragments, variables)
+            return compile_operation(self.schema, operation, fragments, variables, self.fragments)
         except NotCompiled:
             return None
         except Exception:  # a document must never fail for want of speed

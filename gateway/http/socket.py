@@ -45,6 +45,7 @@ CLOSE_SECONDS = 2.0
 MAX_OPERATIONS = 20
 MAX_ID_LENGTH = 128
 MESSAGE_COST = 1
+MAX_BUFFERED_BYTES = 64 * 1024
 
 _log = telemetry.get_logger(__name__)
 _open = Gauge("gateway_sockets", "Open WebSockets")
@@ -235,7 +236,8 @@ class Socket:
         try:
             prepared = self._engine.prepare(request, self._caller)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
-                await self._stream(head, self._engine.subscribe(prepared))
+                answers = self._engine.subscribe(prepared, lambda answer: self._write_at_once(head + answer + b"}"))
+                await self._stream(head, answers)
             else:
                 with self._admission:
                     answer = await self._engine.answer(prepared)
@@ -271,6 +273,14 @@ class Socket:
             self._abort()
         except (ClientConnectionResetError, ConnectionError, RuntimeError):
             pass  # the socket is closed; `run` is about to learn of it
+
+    def _write_at_once(self, text: bytes) -> bool:
+        """Write a text without waiting; `False` when the device has not taken what was written before."""
+        transport = self._request.transport
+        if transport is None or self._channel.closed or transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+            return False
+        transport.write(framed(text))
+        return True
 
     async def _close(self, code: int, reason: str) -> bool:
         """Close the socket; returns `False`, for `_take`."""
@@ -310,3 +320,13 @@ class Socket:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def framed(text: bytes) -> bytes:
+    """Return a text as one frame of a server (RFC 6455, 5.2): final, not masked, not compressed."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x81, size)) + text
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2) + text
+    return b"\x81\x7f" + size.to_bytes(8) + text

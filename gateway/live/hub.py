@@ -12,7 +12,7 @@ A hint may be lost: inboxes are also compared with their heads every two seconds
 never an entry. While NATS is away, users are known all the same and subscribed once it is back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -66,6 +66,11 @@ class Hub:
         self._clients = clients
         self._jetstream: JetStream | None = None
         self._users: dict[int, _User] = {}
+        self.answers: dict[Hashable, bytes] = {}
+        """Answers to the announcement that is being told: the devices of a person share them."""
+        # Counted when asked for: to count at each change would take time in the square of the users.
+        _users.labels("inbox").set_function(lambda: sum(1 for user in self._users.values() if user.inboxes))
+        _users.labels("live").set_function(lambda: sum(1 for user in self._users.values() if user.live))
 
     async def attach(self, jetstream: JetStream) -> None:
         """Hear for everybody who is connected already, and from now on for whoever connects."""
@@ -76,7 +81,6 @@ class Hub:
     async def open_inbox(self, user_id: int, listener: InboxListener) -> None:
         """Offer announcements to the listener; returns once none that is made from now on can be missed."""
         self._users.setdefault(user_id, _User()).inboxes.add(listener)
-        _users.labels("inbox").set(sum(1 for user in self._users.values() if user.inboxes))
         await self._hear(user_id)
 
     async def close_inbox(self, user_id: int, listener: InboxListener) -> None:
@@ -87,7 +91,6 @@ class Hub:
     async def open_live(self, user_id: int, listener: LiveListener) -> None:
         """Give live events to the listener."""
         self._users.setdefault(user_id, _User()).live.add(listener)
-        _users.labels("live").set(sum(1 for user in self._users.values() if user.live))
         await self._hear(user_id)
 
     async def close_live(self, user_id: int, listener: LiveListener) -> None:
@@ -148,8 +151,6 @@ class Hub:
         subscriptions = [user.heard.pop(subject) for subject in dropped]
         if not user.inboxes and not user.live:
             del self._users[user_id]
-        _users.labels("inbox").set(sum(1 for one in self._users.values() if one.inboxes))
-        _users.labels("live").set(sum(1 for one in self._users.values() if one.live))
         for subscription in subscriptions:
             await subscription.unsubscribe()
 
@@ -158,8 +159,10 @@ class Hub:
         if delivered is None:
             return
         entries = list(delivered.entries)
+        self.answers.clear()
         for listener in list(self._inboxes(delivered.user_id)):
             listener.offer(entries)
+        self.answers.clear()
 
     def _on_live(self, notice: Msg) -> None:
         event = _decoded(LiveEvent, notice)

@@ -3,6 +3,7 @@
 from heliograph.media.v1.media_pb2 import ImageFormat, Photo, PhotoVariant
 
 WIDTH = "Pixels that are needed: the narrowest variant at least this wide is chosen, the widest without it."
+WEBP = ImageFormat.IMAGE_FORMAT_WEBP
 DEFAULT_WIDTH = 1080
 AVATAR_WIDTH = 150
 
@@ -13,7 +14,7 @@ def url(photo: Photo, *, width: int | None, square: bool = False) -> str | None:
     chosen: PhotoVariant | None = None
     # Widest first, so the last one that is wide enough is the narrowest of those.
     for variant in photo.variants:
-        if variant.format != ImageFormat.IMAGE_FORMAT_WEBP or variant.is_square != square or not variant.url:
+        if variant.format != WEBP or variant.is_square != square or not variant.url:
             continue
         if chosen is None or variant.width >= wanted:
             chosen = variant

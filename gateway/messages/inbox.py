@@ -6,7 +6,7 @@ buffer, replay from the cursor, say "caught up", go on live.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -67,6 +67,10 @@ class Resync:
 InboxEvent = Arrived | CaughtUp | Resync
 
 
+AtOnce = Callable[[Arrived], bool]
+"""Shows an event without waiting; `False` when it can't now."""
+
+
 class SlowReader(Exception):
     """A device does not read what it is sent; its socket is closed with a code that tells it to resume."""
 
@@ -74,8 +78,10 @@ class SlowReader(Exception):
 class InboxReader:
     """The events of one device, to be iterated over once."""
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Clients, at_once: AtOnce | None = None) -> None:
         self._clients = clients
+        self._at_once = at_once
+        self._is_idle = False
         self._events: asyncio.Queue[InboxEvent | Exception] = asyncio.Queue(QUEUED_EVENTS)
         self._shown = 0
         self._waiting: dict[int, InboxEntry] = {}
@@ -88,7 +94,9 @@ class InboxReader:
     async def events(self) -> AsyncIterator[InboxEvent]:
         """Yield events for ever; `SlowReader` when they are not taken, `Unauthenticated` when the token has expired."""
         while True:
+            self._is_idle = True  # whatever was yielded before has been sent
             event = await self._events.get()
+            self._is_idle = False
             if isinstance(event, Exception):
                 raise event
             yield event
@@ -126,6 +134,8 @@ class InboxReader:
     def _show(self, entry: InboxEntry) -> None:
         self._shown = entry.useq
         if self._failed:
+            return
+        if self._at_once is not None and self._is_idle and self._events.empty() and self._at_once(Arrived(entry)):
             return
         try:
             self._events.put_nowait(Arrived(entry))
@@ -213,10 +223,10 @@ class InboxReader:
 
 @asynccontextmanager
 async def opened(
-    *, hub: Hub, clients: Clients, user_id: int, after: int | None, invalid: bool
+    *, hub: Hub, clients: Clients, user_id: int, after: int | None, invalid: bool, at_once: AtOnce | None = None
 ) -> AsyncIterator[InboxReader]:
-    """Open the inbox of a user for one device."""
-    reader = InboxReader(clients)
+    """Open the inbox of a user for one device. What `at_once` has shown is not among its events."""
+    reader = InboxReader(clients, at_once)
     try:
         await hub.open_inbox(user_id, reader)
         reader.start(after, invalid=invalid)

@@ -25,6 +25,11 @@ class MessageSubscriptions:
     ) -> AsyncGenerator[InboxEvent, None]:
         """Yield the viewer's inbox."""
         context = info.context
+        push = context.push
+
+        def at_once(event: inbox.Arrived) -> bool:
+            return push is not None and push(event.entry.useq, lambda: shown(event, context))
+
         place = None if after is None else place_of(after, context)
         async with inbox.opened(
             hub=context.services.hub,
@@ -32,6 +37,7 @@ class MessageSubscriptions:
             user_id=context.viewer_id,
             after=place,
             invalid=after is not None and place is None,
+            at_once=None if push is None else at_once,
         ) as reader:
             async for event in reader.events():
                 if (one := shown(event, context)) is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from gateway import ids
+from gateway.execution.fragments import OF_RECORD
 from gateway.media import photos
 from gateway.nodes import Node
 from gateway.paging import PageInfo
@@ -22,54 +23,57 @@ class Post(Node):
     """A post: its immutable record, which may still be bytes, and what is the viewer's or counts."""
 
     item: strawberry.Private[FeedItem | FeedItemView]
+    decoded: strawberry.Private[PostRecord | None] = None
+
+    def record_bytes(self) -> bytes | None:
+        """Return the record as it came; `None` when it came decoded."""
+        record = self.item.post
+        return record if isinstance(record, bytes) else None
 
     def record(self) -> PostRecord:
         """Return the record, decoding it when it is met as bytes."""
-        if isinstance(self.item, FeedItemView):
-            self.item = FeedItem(
-                post=PostRecord.FromString(self.item.post),
-                like_count=self.item.like_count,
-                viewer_has_liked=self.item.viewer_has_liked,
-            )
-        return self.item.post
+        if self.decoded is None:
+            record = self.item.post
+            self.decoded = PostRecord.FromString(record) if isinstance(record, bytes) else record
+        return self.decoded
 
-    @strawberry.field(description="Opaque, globally unique id.")
+    @strawberry.field(description="Opaque, globally unique id.", metadata=OF_RECORD)
     def id(self) -> strawberry.ID:
         """Return the id."""
         return ids.encode(KIND, self.record().post_id)
 
-    @strawberry.field(description="Who published it.")
+    @strawberry.field(description="Who published it.", metadata=OF_RECORD)
     def author(self) -> User:
         """Return the author."""
         return User(record=self.record().author)
 
-    @strawberry.field(description="Address of the photo (WebP); it never expires.")
+    @strawberry.field(description="Address of the photo (WebP); it never expires.", metadata=OF_RECORD)
     def photo_url(self, width: Annotated[int | None, strawberry.argument(description=photos.WIDTH)] = None) -> str:
         """Return the address of the variant that suits a width."""
         return photos.url(self.record().photo, width=width) or ""
 
-    @strawberry.field(description="Placeholder to show while the photo loads; see blurha.sh.")
+    @strawberry.field(description="Placeholder to show while the photo loads; see blurha.sh.", metadata=OF_RECORD)
     def blurhash(self) -> str | None:
         """Return the blurhash."""
         return self.record().photo.blurhash or None
 
-    @strawberry.field(description="Width of the photo in pixels, divided by its height.")
+    @strawberry.field(description="Width of the photo in pixels, divided by its height.", metadata=OF_RECORD)
     def aspect_ratio(self) -> float | None:
         """Return the aspect ratio."""
         photo = self.record().photo
         return photo.width / photo.height if photo.height else None
 
-    @strawberry.field(description="Description for those who can't see the photo.")
+    @strawberry.field(description="Description for those who can't see the photo.", metadata=OF_RECORD)
     def alt_text(self) -> str | None:
         """Return the alternative text."""
         return self.record().alt_text or None
 
-    @strawberry.field(description="Caption as written; may be empty.")
+    @strawberry.field(description="Caption as written; may be empty.", metadata=OF_RECORD)
     def caption(self) -> str:
         """Return the caption."""
         return self.record().caption
 
-    @strawberry.field(description="When it was published.")
+    @strawberry.field(description="When it was published.", metadata=OF_RECORD)
     def created_at(self) -> DateTime:
         """Return when it was published."""
         return moment(self.record().create_time)

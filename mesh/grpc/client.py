@@ -8,14 +8,14 @@ Balancing is round-robin over all addresses of the name.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 from prometheus_client import Counter, Histogram
 
 from mesh import auth, telemetry
@@ -173,7 +173,7 @@ class _Carried:
         request: Any,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - gRPC's own word for the deadline of a call
-        metadata: Sequence[tuple[str, str | bytes]] | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] | None = None,
         **options: Any,
     ) -> Any:
         started = time.monotonic()
@@ -181,7 +181,8 @@ class _Carried:
             reply = await self._call(
                 request,
                 timeout=_seconds_left(timeout or self._default_seconds),
-                metadata=(*(metadata or ()), *_travelling()),
+                # A ready `Metadata`: to look at a tuple, grpcio asks an abstract class each time.
+                metadata=Metadata(*(metadata or ()), *_travelling()),
                 **options,
             )
         except BaseException as failure:

@@ -2,6 +2,7 @@
 
 import time
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import orjson
@@ -45,10 +46,12 @@ class Asker:
         )
 
     async def raw(self, query: str, user_id: int | None = 1, name: str | None = None, **variables: Any) -> bytes:
-        by_core = Asker(deepcopy(self.world), compiled=False, **self._options)
+        if not self._compiled or type(self.world) is not World:  # one that breaks rules may answer otherwise each time
+            return await self.alone(query, user_id, name, **variables)
+        options = {**self._options, "documents": without_plans(self.documents)}
+        by_core = Asker(deepcopy(self.world), compiled=False, **options)
         answer = await self.alone(query, user_id, name, **variables)
-        if self._compiled:
-            assert_same(answer, await by_core.alone(query, user_id, name, **variables))
+        assert_same(answer, await by_core.alone(query, user_id, name, **variables))
         return answer
 
     async def alone(self, query: str, user_id: int | None = 1, name: str | None = None, **variables: Any) -> bytes:
@@ -62,6 +65,12 @@ class Asker:
 
     async def __call__(self, query: str, user_id: int | None = 1, name: str | None = None, **variables: Any) -> Any:
         return orjson.loads(await self.raw(query, user_id, name, **variables))
+
+
+@cache
+def without_plans(documents: Documents) -> Documents:
+    """The same documents for graphql-core alone."""
+    return Documents(documents._schema, introspection=True, compiled=False)
 
 
 def assert_same(answer: bytes, by_core: bytes) -> None:

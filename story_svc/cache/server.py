@@ -16,6 +16,8 @@ from mesh.telemetry import get_logger
 
 LEASE_MS = 5_000
 """Longer than any load from Postgres may take."""
+PRIMARY_SECONDS = 0.25
+"""How long a read waits for the primary, which answers within a few milliseconds: Postgres knows as well."""
 PRIMARY_REST_SECONDS = 0.2
 """How long the primary is left alone after it failed to answer, so that reads don't each wait for it."""
 
@@ -87,7 +89,8 @@ class Server:
         if time.monotonic() < self._primary_rests_until:
             raise redis.RedisTimeoutError("the primary did not answer a moment ago")
         try:
-            answer = await call()
+            async with asyncio.timeout(PRIMARY_SECONDS):
+                answer = await call()
         except TROUBLE as error:
             self._primary_rests_until = time.monotonic() + PRIMARY_REST_SECONDS
             _log.warning("redis_primary_failed", error=repr(error))

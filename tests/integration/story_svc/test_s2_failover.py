@@ -105,3 +105,17 @@ async def test_S2_failover_loses_nothing_and_brings_nothing_back(watched: tuple[
         f"{failover_seconds:.1f} s, slowest look at one story on nine paths {longest * 1000:.0f} ms"
     )
     assert (sightings.early, sightings.late) == (0, 0)
+
+
+async def test_S2_reads_do_not_wait_for_a_primary_that_hangs(watched: tuple[World, Stack]):
+    world, stack = watched
+    world.graph.follow(VIEWER, *AUTHORS)
+    live = {(await world.publish(author)).story_id for author in AUTHORS}
+    await world.tray(VIEWER)
+    stack.pause("redis")
+    try:
+        async with asyncio.timeout(0.9):  # a client of Redis gives up after a second
+            shown = await world.tray_ids(VIEWER)
+    finally:
+        stack.resume("redis")
+    assert set(shown) == live

@@ -11,10 +11,11 @@
     string, JSON: photo, author and times of a story, until its end (PXAT). Written by publish and any read that misses,
     read by every read path, rebuilt from Postgres `stories`.
 
-Author `a` stands in shard `a mod 32`, so that the reels of hundreds of followees cost one round trip of a few dozen
-commands. The hashes are leased (lua/leases.lua): a write commits in Postgres and then forgets the field; a fill
-that was loaded before that is refused, so a deleted story can't come back and a new one can't be missed. Redis' own
-clock decides nothing: ends are compared with the database's clock by whoever reads.
+Author `a` stands in shard `a mod 32`, so that the reels of hundreds of followees cost one round trip: of one call on
+one server, of a few dozen in a cluster, where a call touches one slot. The hashes are leased (lua/leases.lua): a write
+commits in Postgres and then forgets the field; a fill that was loaded before that is refused, so a deleted story can't
+come back and a new one can't be missed. Redis' own clock decides nothing: ends are compared with the database's clock
+by whoever reads.
 
 While the primary is away, what can change is read from Postgres, and what can't (records) from the replica. The
 replica's reels are the last resort, when Postgres is away too: it can't know what was published or deleted since

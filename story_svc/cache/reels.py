@@ -7,7 +7,7 @@ from prometheus_client import Counter
 
 from mesh.clock import from_ms, to_ms
 from mesh.redis import AnyRedis
-from story_svc.cache.server import FILL, PEEK, READ_LINES, Lease, Server
+from story_svc.cache.server import FILL, PEEK, READ_LINES, Call, Lease, Server
 from story_svc.domain import Entry, Reel, StoryId, UserId
 
 SHARDS = 32
@@ -30,12 +30,7 @@ class Reels:
 
     async def get(self, authors: Iterable[UserId]) -> tuple[dict[UserId, Reel], list[UserId], Lease]:
         """Return the reels that are known and not empty, the authors about whom nothing is known, and their lease."""
-        calls = [
-            (_key(shard), (_json_list(chunk),))
-            for shard, members in _by_shard(authors).items()
-            for chunk in _chunks(members, FIELDS_AT_ONCE)
-        ]
-        replies, lease = await self._server.read(READ_LINES, calls)
+        replies, lease = await self._server.read(READ_LINES, self._calls(authors))
         reels: dict[UserId, Reel] = {}
         missing: list[UserId] = []
         for found, absent in replies:
@@ -98,6 +93,23 @@ class Reels:
         """Return the authors of whom a shard holds something, by id: for reconciliation."""
         fields = cast(list[bytes], await self._server.primary.hkeys(_key(shard)))
         return sorted(UserId(int(field)) for field in fields if field != b"epoch")
+
+    def _calls(self, authors: Iterable[UserId]) -> list[Call]:
+        """Return calls of up to `FIELDS_AT_ONCE` fields, so that none holds the server for long; in a cluster each of
+        one key.
+        """
+        calls: list[tuple[list[str], list[str]]] = []
+        room = 0
+        for shard, members in _by_shard(authors).items():
+            for chunk in _chunks(members, FIELDS_AT_ONCE):
+                if self._server.is_cluster or room < len(chunk):
+                    calls.append(([], []))
+                    room = FIELDS_AT_ONCE
+                keys, wanted = calls[-1]
+                keys.append(_key(shard))
+                wanted.append(_json_list(chunk))
+                room -= len(chunk)
+        return list(calls)
 
     def _reel_of(self, value: bytes) -> Reel:
         """Take a value apart, once: a reel reads the same in every tray until it changes."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
+from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
 from mesh import redis
@@ -24,8 +25,8 @@ PRIMARY_REST_SECONDS = 0.2
 READ, READ_LINES, PEEK, FILL = (f"heliograph_story_{name}" for name in ("read", "read_lines", "peek", "fill"))
 """The functions of lua/leases.lua."""
 
-Call = tuple[str, Sequence[Any]]
-"""A key and the fields to read of it."""
+Call = tuple[Sequence[str], Sequence[Any]]
+"""Keys, and what to read of them."""
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -47,6 +48,11 @@ class Server:
         self.replica = clients.replica
         self._primary_rests_until = 0.0
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the keys of one call must be of one slot."""
+        return isinstance(self.primary, RedisCluster)
+
     async def load_functions(self) -> None:
         """Install the server-side functions; safe to repeat."""
         await redis.load_functions(self.primary, "story_svc", "lua/leases.lua")
@@ -61,8 +67,8 @@ class Server:
 
         async def read() -> list[Any]:
             async with self.primary.pipeline(transaction=False) as pipeline:
-                for key, fields in calls:
-                    pipeline.fcall(function, 1, key, token, LEASE_MS, *fields)
+                for keys, wanted in calls:
+                    pipeline.fcall(function, len(keys), *keys, token, LEASE_MS, *wanted)
                 return await pipeline.execute()
 
         return await self.ask_primary(lambda: self._with_functions(read)), Lease(token)

@@ -35,7 +35,7 @@ class Viewers:
 
     async def get(self, viewer: UserId) -> ViewerState:
         """Return what is known of a viewer."""
-        replies, lease = await self._server.read(READ, [(_key(viewer), (SEEN, FOLLOWEES))])
+        replies, lease = await self._server.read(READ, [([_key(viewer)], (SEEN, FOLLOWEES))])
         found, absent = replies[0]
         held = dict(zip(found[::2], found[1::2], strict=True))
         seen, followees = (None if name in absent else _unpack(held.get(name, b"")) for name in (SEEN, FOLLOWEES))

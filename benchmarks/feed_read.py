@@ -159,7 +159,7 @@ async def _growth(bench: Bench, rig: Rig, people: People) -> None:
             warm[size] = await _median_ms(lambda reader=reader: rig.read(reader), rounds)
 
             async def by_pull(reader: int = reader) -> None:
-                await rig.redis.delete(*(f"{name}:{{{reader}}}" for name in ("tl", "tlm", "tlb", "page")))
+                await rig.redis.delete(*(f"{name}:{{{reader}}}" for name in ("tl", "tls", "tlm", "tlb", "page")))
                 await rig.read(reader)
 
             cold[size] = await _median_ms(by_pull, rounds)

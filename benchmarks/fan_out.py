@@ -364,8 +364,9 @@ async def _fill(rig: Rig, people: Ids) -> None:
     lengths = Timelines(rig.redis, rig.bulk, timeline_length=LENGTH)
     day_ago = (int(time.time() * 1000) - 86_400_000 - 1_767_225_600_000) << 22
     old = [day_ago + (n << 22) for n in range(LENGTH, 0, -1)]
-    sets = [await _dumped(rig, old[:length]) for length in range(lengths.set_length, lengths.fold_beyond)]
-    whole = await _dumped(rig, old)
+    floor = -(old[-1] >> 10) + 1
+    sets = [await _dumped(rig, old[:length], floor) for length in range(lengths.set_length, lengths.fold_beyond)]
+    whole = await _dumped(rig, old, floor)
     size = lengths.piece_length
     shelf = old[lengths.set_length :][: PIECES * size]
     await rig.redis.rpush("shelf", *(",".join(map(str, shelf[n : n + size])) for n in range(0, len(shelf), size)))
@@ -381,7 +382,7 @@ async def _fill(rig: Rig, people: Ids) -> None:
         await pipeline.execute()
 
 
-async def _dumped(rig: Rig, posts: list[int]) -> bytes:
+async def _dumped(rig: Rig, posts: list[int], floor: int) -> bytes:
     await rig.redis.delete("dumped")
-    await rig.redis.zadd("dumped", {**{str(post): -(post >> 10) for post in posts}, "floor": -(posts[-1] >> 10) + 1})
+    await rig.redis.zadd("dumped", {**{str(post): -(post >> 10) for post in posts}, "floor": floor})
     return bytes(await rig.redis.dump("dumped"))

@@ -63,6 +63,16 @@ async def test_M3_a_key_used_with_another_body_is_refused(rig):
     assert len(await ben.history(ann)) == 2
 
 
+async def test_M3_a_send_that_was_refused_keeps_its_key_for_its_own_body(rig):
+    ann, ben = rig.people(2)
+    rig.graph.absent.add(ben.user_id)
+    assert await refused(ann.send(ben, "one body", "key-of-a-refusal")) == "RECIPIENT_NOT_FOUND"
+    rig.graph.absent.discard(ben.user_id)
+    assert await refused(ann.send(ben, "another body", "key-of-a-refusal")) == "IDEMPOTENCY_KEY_REUSED"
+    await ann.send(ben, "one body", "key-of-a-refusal")
+    assert [one.content for one in await ben.history(ann)] == ["one body"]
+
+
 async def test_M3_the_same_send_many_times_at_once_is_one_message(rig):
     ann, ben = rig.people(2)
     sent = await asyncio.gather(*(ann.send(ben, "at once", "one-key") for _ in range(20)))

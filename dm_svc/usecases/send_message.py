@@ -44,6 +44,8 @@ class Asked:
     message_id: MessageId
     pair: tuple[UserId, UserId]
     """Sender and recipient."""
+    digest: bytes
+    """Of what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class About:
     """What must be known before a send."""
 
     known: KnownKey | None
+    """What the key was used for, as the tables know."""
+    claimed: bytes | None
+    """The digest that the key was claimed for a moment ago; `None` when it was free."""
     relation: Relation
     state: SendState
 
@@ -63,17 +68,20 @@ class SendChecks:
         self._graph = graph
         self._cache = cache
         self.about: Coalescer[Asked, About] = Coalescer(self._about, most=BATCH, linger_seconds=LINGER_SECONDS)
-        # Sends whose checks came together come here together: there is nothing to wait for.
-        self.claim: Coalescer[tuple[MessageId, bytes], bytes | None] = Coalescer(self._claims, most=BATCH)
 
     async def _about(self, asked: list[Asked]) -> list[About]:
-        relations, states = await asyncio.gather(
+        relations, states, claimed = await asyncio.gather(
             self._graph.relations(list({one.pair for one in asked})),
             self._store.send_states([(one.message_id, *one.pair) for one in asked]),
+            self._claim([(one.message_id, one.digest) for one in asked]),
         )
-        return [About(known, relations[one.pair], state) for one, (known, state) in zip(asked, states, strict=True)]
+        return [
+            About(known, before, relations[one.pair], state)
+            for one, (known, state), before in zip(asked, states, claimed, strict=True)
+        ]
 
-    async def _claims(self, claims: list[tuple[MessageId, bytes]]) -> list[bytes | None]:
+    async def _claim(self, claims: list[tuple[MessageId, bytes]]) -> list[bytes | None]:
+        """Claim keys while the rest is asked: a send that is refused keeps its key for its own body for minutes."""
         try:
             return await self._cache.claim_keys(claims)
         except TROUBLE as error:
@@ -106,7 +114,7 @@ class SendMessage:
         self.limit(sender)
         digest = rules.body_digest(recipient, content, upload_id)
         message_id = rules.message_id_of(sender, client_message_id)
-        asked = Asked(message_id, (sender, recipient))
+        asked = Asked(message_id, (sender, recipient), digest)
         about = await self.checks.about(asked)
         if about.known is not None:
             return await self._first(sender, about.known, digest)
@@ -116,7 +124,7 @@ class SendMessage:
             # What was acknowledged a moment ago may have made it active.
             about = await self.checks.about(asked)
         is_request = rules.is_request(about.relation, about.state)
-        if (await self.checks.claim((message_id, digest)) or digest) != digest:
+        if about.claimed not in (None, digest):
             raise IdempotencyKeyReused
         photo = await self._attach(sender, upload_id, client_message_id)
         entry = LogEntry(

@@ -58,6 +58,11 @@ class _User:
     live: set[LiveListener] = field(default_factory=set)
     heard: dict[str, Subscription] = field(default_factory=dict)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a subscription for all that somebody listens to."""
+        return len(self.heard) == 2 * bool(self.inboxes) + bool(self.live)
+
 
 class Hub:
     """The connected users of one process."""
@@ -101,9 +106,12 @@ class Hub:
     async def sweep(self) -> None:
         """Compare every open inbox with its head, and subscribe for users where that failed before."""
         auth.set_viewer(None)
-        for user_id in list(self._users):
+        for user_id in [user_id for user_id, user in self._users.items() if not user.is_heard]:
             await self._hear(user_id)
         open_inboxes = [user_id for user_id, user in self._users.items() if user.inboxes]
+        # Counted here and not at each coming and going, which would take a step for everybody who is there.
+        _users.labels("inbox").set(len(open_inboxes))
+        _users.labels("live").set(sum(1 for user in self._users.values() if user.live))
         for start in range(0, len(open_inboxes), HEADS_PER_CALL):
             request = GetInboxHeadsRequest(user_ids=open_inboxes[start : start + HEADS_PER_CALL])
             try:

@@ -30,7 +30,7 @@ from mesh import auth, jetstream, postgres
 from mesh.auth import TokenVerifier, Viewer
 from mesh.config import PostgresConfig, ProcessConfig, S3Config, TlsConfig, TokenConfig
 from mesh.entry import SERVE, WORK
-from mesh.errors import FailedPrecondition, NotFound
+from mesh.errors import FailedPrecondition, HeliographError, NotFound
 from mesh.grpc import client, server
 from mesh.grpc.server import Service, allow
 from mesh.grpc.tls import Credentials
@@ -225,6 +225,13 @@ class Rig:
 
     def people(self, count: int) -> list[Person]:
         return [self.person() for _ in range(count)]
+
+
+async def refused(call: Awaitable[Any]) -> str:
+    """Return the reason for which a call is refused."""
+    with pytest.raises(HeliographError) as error:
+        await call
+    return error.value.reason
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,10 @@ import pytest
 from dm_svc.domain.rules import partition_of
 from dm_svc.domain.values import ConversationId
 from dm_svc.events import log_stream
-from heliograph.dm.v1 import conversation_pb2, message_admin_service_pb2, message_service_pb2, message_settings_pb2
+from heliograph.dm.v1 import conversation_pb2, message_service_pb2, message_settings_pb2
 from heliograph.events.v1 import live_events_pb2
-from mesh.errors import HeliographError
 from tests.fixtures.stack import eventually
-
-
-async def refused(call) -> str:
-    with pytest.raises(HeliographError) as error:
-        await call
-    return error.value.reason
+from tests.integration.dm_svc.conftest import refused
 
 
 async def test_M3_a_retry_with_the_same_key_returns_the_first_message_for_ever(rig):
@@ -61,6 +55,16 @@ async def test_M3_a_key_used_with_another_body_is_refused(rig):
     other = await ben.send(ann, "the same key of another person is another key", key)
     assert other.message_id
     assert len(await ben.history(ann)) == 2
+
+
+async def test_M3_a_send_that_was_refused_keeps_its_key_for_its_own_body(rig):
+    ann, ben = rig.people(2)
+    rig.graph.absent.add(ben.user_id)
+    assert await refused(ann.send(ben, "one body", "key-of-a-refusal")) == "RECIPIENT_NOT_FOUND"
+    rig.graph.absent.discard(ben.user_id)
+    assert await refused(ann.send(ben, "another body", "key-of-a-refusal")) == "IDEMPOTENCY_KEY_REUSED"
+    await ann.send(ben, "one body", "key-of-a-refusal")
+    assert [one.content for one in await ben.history(ann)] == ["one body"]
 
 
 async def test_M3_the_same_send_many_times_at_once_is_one_message(rig):
@@ -284,112 +288,3 @@ async def test_the_inbox_is_the_same_with_and_without_redis(rig):
         assert await client.delete(f"dm:inbox:{{{ann.user_id}}}") == 1
     assert await ann.entries(after=3) == from_cache
     assert [entry.useq for entry in from_cache] == list(range(4, 13))
-
-
-async def test_what_cannot_be_persisted_is_set_aside_listed_and_replayed(rig):
-    ann, ben = rig.people(2)
-    await ann.send(ben, "1")
-    await ann.history(ben)
-    conversation = ConversationId(ann.with_(ben))
-    partition = partition_of(conversation, 8)
-    await rig.jetstream.publish(f"dm.log.{partition:02}.{conversation}", b"\xff\xff not a log entry")
-    await ann.send(ben, "2")
-    assert [one.content for one in await ben.history(ann)] == ["1", "2"]
-    pb = message_admin_service_pb2
-    found = (await rig.admin.ListDeadLetters(pb.ListDeadLettersRequest())).dead_letters
-    (dead,) = [one for one in found if one.subject.endswith(conversation)]
-    assert (dead.partition, dead.size_bytes) == (partition, 18)
-    replay = pb.ReplayDeadLettersRequest(dead_letter_ids=[dead.dead_letter_id])
-    (outcome,) = (await rig.admin.ReplayDeadLetters(replay)).results
-    assert not outcome.is_persisted
-    # Repaired, as a newer version that understands it would see it.
-    stored = await rig.jetstream.get(log_stream(partition), await rig.jetstream.last_sequence(log_stream(partition)))
-    async with rig.database.transaction() as connection:
-        await connection.execute(
-            "UPDATE dead_letters SET payload = %s WHERE dead_letter_id = %s",
-            (_with_new_id(stored.payload), dead.dead_letter_id),
-        )
-    (outcome,) = (await rig.admin.ReplayDeadLetters(replay)).results
-    assert outcome.is_persisted, outcome.error
-    assert [one.content for one in await ben.history(ann)] == ["1", "2", "2"]
-    assert [entry.useq for entry in await ben.entries()] == [1, 2, 3]
-    verified = await rig.admin.VerifyConversations(pb.VerifyConversationsRequest(conversation_id=conversation))
-    assert not verified.findings
-    missing = rig.admin.ReplayDeadLetters(pb.ReplayDeadLettersRequest(dead_letter_ids=[10**9]))
-    assert await refused(missing) == "DEAD_LETTER_NOT_FOUND"
-
-
-def _with_new_id(payload: bytes) -> bytes:
-    from heliograph.events.v1 import message_events_pb2
-
-    entry = message_events_pb2.LogEntryAppended.FromString(payload)
-    entry.entry_id = entry.message_sent.message_id = str(uuid.uuid4())
-    return entry.SerializeToString()
-
-
-async def test_verify_finds_what_is_broken_and_nothing_else(rig):
-    ann, ben = rig.people(2)
-    for number in range(6):
-        await ann.send(ben, str(number))
-    await ben.history(ann)
-    pb = message_admin_service_pb2
-    asked = pb.VerifyConversationsRequest(conversation_id=ann.with_(ben))
-    sound = await rig.admin.VerifyConversations(asked)
-    assert (sound.conversations_checked, sound.messages_checked, list(sound.findings)) == (1, 6, [])
-    async with rig.database.transaction() as connection:
-        for statement in (
-            "DELETE FROM messages WHERE conversation_id = %(c)s AND number = 6",
-            "UPDATE messages SET number = -number WHERE conversation_id = %(c)s AND number IN (2, 3)",
-            "UPDATE messages SET number = 5 + number WHERE conversation_id = %(c)s AND number < 0",
-            "UPDATE members SET read_received = 2 WHERE conversation_id = %(c)s AND user_id = %(u)s",
-            "UPDATE inbox_heads SET head_useq = 9 WHERE user_id = %(u)s",
-            "DELETE FROM inbox WHERE user_id = %(u)s AND useq = 3",
-        ):
-            await connection.execute(statement, {"c": ann.with_(ben), "u": ben.user_id})
-    broken = await rig.admin.VerifyConversations(asked)
-    assert broken.lost_count == 1
-    assert broken.hole_count >= 2
-    assert broken.wrong_unread_count == 1
-    assert broken.wrong_head_count == 1
-
-
-async def test_the_admin_face_is_closed_to_the_gateway(rig):
-    from heliograph.dm.v1 import message_admin_service_pb2_grpc
-
-    gateway = message_admin_service_pb2_grpc.MessageAdminServiceStub(rig.channel)
-    call = gateway.ListDeadLetters(message_admin_service_pb2.ListDeadLettersRequest())
-    assert await refused(call) == "PERMISSION_DENIED"
-
-
-async def test_inbox_entries_are_forgotten_after_their_time_and_old_cursors_get_resync(rig):
-    from dm_svc.store.care import CareStore
-    from dm_svc.usecases.trim_inboxes import TrimInboxes
-
-    ann, ben = rig.people(2)
-    for number in range(4):
-        await ann.send(ben, str(number))
-    await ben.history(ann)
-    async with rig.database.transaction() as connection:
-        await connection.execute(
-            "UPDATE inbox SET commit_time = now() - interval '31 days' WHERE user_id = %s AND useq <= 2", (ben.user_id,)
-        )
-    await TrimInboxes(store=CareStore(rig.database), kept_seconds=30 * 86400)()
-    assert (await ben.call("ReplayInbox", after_useq=1)).resync_reason == 1
-    assert [entry.useq for entry in await ben.entries(after=2)] == [3, 4]
-    assert len(await ben.history(ann)) == 4
-
-
-async def test_a_fenced_owner_writes_nothing(rig):
-    from dm_svc.store.log import LogStore, OwnershipLost, Step
-
-    store = LogStore(rig.database)
-    partition = 0
-    async with rig.database.primary() as connection:
-        row = await (
-            await connection.execute("SELECT position, fence FROM log_positions WHERE partition = 0")
-        ).fetchone()
-    stale = Step(partition, fence=row[1] - 1, after=row[0], position=row[0] + 5, announced=0)
-    with pytest.raises(OwnershipLost):
-        async with store.transaction() as connection:
-            await store.advance(connection, [stale], [])
-    assert await store.get_position(partition) == row[0]

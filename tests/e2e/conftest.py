@@ -27,7 +27,7 @@ for argument in arguments:
     elif argument == "-d":
         body = next(arguments).encode()
     elif argument == "--data-urlencode":
-        fields.append(next(arguments).split("=", 1))
+        fields.append(tuple(next(arguments).split("=", 1)))
     elif not argument.startswith("-"):
         url = argument
 url += "?" + urllib.parse.urlencode(fields) if fields else ""

@@ -106,7 +106,7 @@ class Gateway:
     @asynccontextmanager
     async def serve(self, listen: str) -> AsyncIterator[int]:
         """Serve on `host:port` until the end of the context; gives the port."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._connections.middleware])
         health.add_routes(app, self.health)
         app.router.add_route("*", PATH, self._handle)
         app.router.add_route("*", INBOX_PATH, self._handle)
@@ -154,10 +154,6 @@ class Gateway:
             await self._inbox_streams.check_tokens()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        with self._connections.busy(request.protocol):
-            return await self._answer(request)
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self._shows_page and page.is_meant(request):
             raise web.HTTPFound("/")
         if request.path == INBOX_PATH:

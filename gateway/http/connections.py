@@ -5,9 +5,10 @@ which a process has some 20,000.
 """
 
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 
@@ -27,15 +28,20 @@ class Connections:
         self._busy: set[RequestHandler] = set()
         self._until: dict[RequestHandler, float] = {}
 
-    @contextmanager
-    def busy(self, connection: RequestHandler) -> Iterator[None]:
-        """While a request is handled, its connection doesn't only wait."""
-        self._busy.add(connection)
-        try:
-            yield
-        finally:
-            self._busy.discard(connection)
-            self._until[connection] = time.monotonic() + IDLE_SECONDS
+    @property
+    def middleware(self) -> Middleware:
+        """Note which connections have a request that is handled: those don't only wait."""
+
+        @web.middleware
+        async def noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._busy.add(request.protocol)
+            try:
+                return await handler(request)
+            finally:
+                self._busy.discard(request.protocol)
+                self._until[request.protocol] = time.monotonic() + IDLE_SECONDS
+
+        return noted
 
     def sweep(self, connections: Collection[RequestHandler]) -> None:
         """End those of these connections whose time is over."""

@@ -15,7 +15,7 @@ from devstack.stack import Stack
 from tests.fixtures.stack import state_folder
 
 CURL = f"""#!{sys.executable}
-# Stands in for curl where there is none: -s URL, -H header, -H @file, -d body, -G --data-urlencode.
+# Stands in for curl where there is none: -s URL, -H header, -H @file, -d body, -G --data-urlencode, -N.
 import sys, urllib.parse, urllib.request
 arguments, headers, body, url, fields = iter(sys.argv[1:]), {{}}, None, "", []
 for argument in arguments:
@@ -27,11 +27,13 @@ for argument in arguments:
     elif argument == "-d":
         body = next(arguments).encode()
     elif argument == "--data-urlencode":
-        fields.append(next(arguments).split("=", 1))
+        fields.append(tuple(next(arguments).split("=", 1)))
     elif not argument.startswith("-"):
         url = argument
 url += "?" + urllib.parse.urlencode(fields) if fields else ""
-print(urllib.request.urlopen(urllib.request.Request(url, body, headers)).read().decode())
+answer = urllib.request.urlopen(urllib.request.Request(url, body, headers))
+for line in answer if "-sN" in sys.argv else [answer.read()]:
+    print(line.decode().rstrip("\\n"), flush=True)
 """
 
 

@@ -43,17 +43,50 @@ async def finished(*command: str, environment: dict[str, str], given: str = "") 
     return output.decode()
 
 
-async def test_G1_the_examples_for_curl_work(system: Stack, curl: Path) -> None:
+@pytest.fixture
+async def shell(system: Stack, curl: Path) -> dict[str, str]:
+    """The environment of a shell beside the running system."""
     await welcome(system.state, system.folder)  # make run makes alice known
-    set_up, *commands = [block.replace(".venv/bin/heliograph", f"{sys.executable} -m cli") for block in blocks("sh")]
-    environment = {**os.environ, "PATH": f"{curl}:{os.environ['PATH']}", "HELIOGRAPH_STATE": str(system.folder.path)}
-    assert len(commands) == 2
-    for command in commands:
-        output = await finished("bash", "-euo", "pipefail", "-c", f"{set_up}\n{command}", environment=environment)
+    return {**os.environ, "PATH": f"{curl}:{os.environ['PATH']}", "HELIOGRAPH_STATE": str(system.folder.path)}
+
+
+def commands() -> list[str]:
+    """The blocks for a shell, each with what stands first in front of it."""
+    set_up, *others = [block.replace(".venv/bin/heliograph", f"{sys.executable} -m cli") for block in blocks("sh")]
+    return [f"{set_up}\n{other}" for other in others]
+
+
+async def test_G1_the_examples_for_curl_work(shell: dict[str, str]) -> None:
+    asking = [command for command in commands() if "/inbox" not in command]
+    assert len(asking) == 2
+    for command in asking:
+        output = await finished("bash", "-euo", "pipefail", "-c", command, environment=shell)
         answers = [json.loads(line) for line in output.replace("}{", "}\n{").splitlines()]
         assert answers
         assert all("errors" not in answer for answer in answers), answers
     assert answers == [{"data": {"viewer": {"username": "alice"}}}] * 2
+
+
+async def test_G1_the_example_of_server_sent_events_streams_the_inbox(shell: dict[str, str]) -> None:
+    (command,) = [command for command in commands() if "/inbox" in command]
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-euo",
+        "pipefail",
+        "-c",
+        command.replace("curl -sN", "exec curl -sN"),
+        cwd=CHECKOUT,
+        env=shell,
+        stdout=-1,
+    )
+    assert process.stdout
+    try:
+        async with asyncio.timeout(30):
+            text = await process.stdout.readuntil(b"InboxCaughtUp")
+        assert b"\nid: " in text
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_G1_the_example_of_a_photo_in_python_posts_it(cast: Cast, tmp_path: Path) -> None:

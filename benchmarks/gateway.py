@@ -27,6 +27,7 @@ RIVALS = CHECKOUT / "benchmarks/hot_document/rivals"
 INSTALL = CHECKOUT / "tests/e2e/clients/install.sh"
 CALLERS = 32
 RATE_PER_S = 400.0
+MOST_REFUSED = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,9 @@ async def _latency(bench: Bench, servers: Mapping[str, Server]) -> None:
         if (server := servers.get(name)) is None:
             continue
         outcome = await open_loop(server.connections.ask, per_s=RATE_PER_S, seconds=bench.seconds / 2)
-        bench.require(not outcome.failed, f"{name} answers everything: {dict(outcome.failures)}")
+        # A process at its limit refuses; on a machine that has other work a burst of arrivals can take it there.
+        few = outcome.failed <= MOST_REFUSED * (outcome.failed + outcome.answered)
+        bench.require(few, f"{name} answers nearly everything: {dict(outcome.failures)}")
         rows.append(
             (name, *(f"{outcome.percentile_ms(percent):.1f}" for percent in (50, 99)), f"{outcome.driver_late_ms:.1f}")
         )

@@ -32,8 +32,8 @@ from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
 KEPT_CHARACTERS = 1_300_000
-"""How much text is remembered, of documents and of their failures; a tree takes some 90 bytes for each character, so
-120 MB.
+"""How much text is remembered, of documents and of their failures; a tree takes some 90 bytes for each character, its
+plan half as many: 180 MB.
 """
 PERSISTED_CHARACTERS = 8_000_000
 """How much text is remembered by its hash."""

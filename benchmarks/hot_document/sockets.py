@@ -9,6 +9,8 @@ import orjson
 QUERY = """subscription { inbox { __typename ... on InboxItem { cursor }
   ... on MessageReceived { message { id number content sentAt conversationId } } } }"""
 NEXT = b'{"type":"next"'
+PING, PONG = b"\x89\x00", b"\x8a\x80\x00\x00\x00\x00"
+"""The heartbeat, empty, and its answer. Texts are ASCII here, so these bytes stand nowhere else."""
 OPENING_AT_ONCE = 64
 SPARE_FILES = 1_500
 
@@ -48,6 +50,8 @@ class Device(asyncio.Protocol):
         text = self._tail + data
         self._crowd.count += text.count(NEXT) - self._tail.count(NEXT)
         self._tail = text[-len(NEXT) + 1 :]
+        if PING in data:
+            self._transport.write(PONG)
         if not self.opened.done() and b"InboxCaughtUp" in text:
             self.opened.set_result(None)
         self._crowd.look()

@@ -102,6 +102,8 @@ class _Compiler:
         definition = arguments.definition
         if definition.extensions:
             raise NotCompiled
+        if arguments.parent is self._operation.schema.mutation_type and not definition.is_async:
+            raise NotCompiled  # only what was awaited is known to have been done, when graphql-core takes over
         if definition.base_resolver is None:
             return self._plain(steps.attribute(definition.python_name), arguments, complete)
         function = _function(definition)

@@ -259,6 +259,7 @@ class Socket:
     async def _stream(self, head: bytes, answers: AsyncIterator[bytes]) -> None:
         async for answer in answers:
             await self._write(head + answer + b"}")
+            del answer  # an idle device keeps nothing of what it was sent
 
     async def _send(self, message: dict[str, Any]) -> bool:
         await self._write(orjson.dumps(message))

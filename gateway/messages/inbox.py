@@ -18,6 +18,7 @@ import strawberry
 from gateway.clients import Clients
 from gateway.enums import described
 from gateway.live.hub import Hub
+from gateway.messages.mailbox import Mailbox, MailboxFull
 from heliograph.dm.v1.inbox_pb2 import InboxEntry
 from heliograph.dm.v1.inbox_service_pb2 import INBOX_RESYNC_REASON_TOO_OLD, ReplayInboxRequest, ReplayInboxResponse
 from mesh import telemetry
@@ -82,7 +83,7 @@ class InboxReader:
         self._clients = clients
         self._at_once = at_once
         self._is_idle = False
-        self._events: asyncio.Queue[InboxEvent | Exception] = asyncio.Queue(QUEUED_EVENTS)
+        self._events: Mailbox[InboxEvent | Exception] = Mailbox(QUEUED_EVENTS)
         self._shown = 0
         self._waiting: dict[int, InboxEntry] = {}
         self._head = 0
@@ -135,19 +136,18 @@ class InboxReader:
         self._shown = entry.useq
         if self._failed:
             return
-        if self._at_once is not None and self._is_idle and self._events.empty() and self._at_once(Arrived(entry)):
+        if self._at_once is not None and self._is_idle and not self._events and self._at_once(Arrived(entry)):
             return
         try:
-            self._events.put_nowait(Arrived(entry))
-        except asyncio.QueueFull:
+            self._events.put_at_once(Arrived(entry))
+        except MailboxFull:
             self._fail(SlowReader())
 
     def _fail(self, error: Exception) -> None:
         """Let the iteration end with an error, whatever still waits: the device resumes from its cursor."""
         self._failed = True
-        while not self._events.empty():
-            self._events.get_nowait()
-        self._events.put_nowait(error)
+        self._events.clear()
+        self._events.put_at_once(error)
 
     def _catch_up_soon(self) -> None:
         if self._catching_up is None and not self._failed:

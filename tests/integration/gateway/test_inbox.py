@@ -137,4 +137,4 @@ def test_a_reader_that_is_not_read_fails_instead_of_growing() -> None:
     reader = InboxReader(None)  # type: ignore[arg-type]
     for useq in range(1, 2_000):
         reader.offer([InboxEntry(useq=useq)])
-    assert reader._events.qsize() == 1
+    assert len(reader._events) == 1

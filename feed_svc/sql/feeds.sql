@@ -117,17 +117,19 @@ SELECT last_read_time FROM timelines WHERE user_id = %(user_id)s;
 -- name: fan_out_chunk
 -- The next followers of an author, behind `after`: how many, the last one, those who have a timeline that was read
 -- in one of two spans of time, and those among them who may have the app open. Ids are packed as big-endian 64-bit
--- numbers, which costs a hundredth of as many rows.
+-- numbers, which costs a hundredth of as many rows. An array, not a join: a join reads all timelines there are (83 ms
+-- instead of 14 for 5,000 of 100,000).
 WITH chunk AS MATERIALIZED (
     SELECT follower_id FROM followers
     WHERE followee_id = %(author_id)s AND follower_id > %(after)s
     ORDER BY follower_id
     LIMIT %(limit)s
 ), reached AS MATERIALIZED (
-    SELECT chunk.follower_id, t.last_read_time
-    FROM chunk JOIN timelines t ON t.user_id = chunk.follower_id
-    WHERE t.last_read_time >= %(read_from)s AND t.last_read_time < %(read_until)s
-       OR t.last_read_time >= %(read_again_from)s
+    SELECT t.user_id AS follower_id, t.last_read_time
+    FROM timelines t
+    WHERE t.user_id = ANY (ARRAY(SELECT follower_id FROM chunk))
+      AND (t.last_read_time >= %(read_from)s AND t.last_read_time < %(read_until)s
+           OR t.last_read_time >= %(read_again_from)s)
 )
 SELECT (SELECT count(*) FROM chunk) AS scanned,
        (SELECT max(follower_id) FROM chunk) AS last_follower_id,

@@ -30,7 +30,8 @@ from mesh.migrations import migrate
 from story_svc import events, wire
 from story_svc.domain import LIFETIME, PURGE_DELAY, StoryId, StoryRecord, StoryState, UserId
 from story_svc.usecases.sweep_stories import BATCH
-from tests.integration.story_svc.world import FakeMedia, World, open_world
+from tests.integration.story_svc.fakes import FakeMedia
+from tests.integration.story_svc.world import World, open_world
 
 FIRST_VIEWER = 900_000
 FOLLOWEES = (50, 500, 5_000)

@@ -37,7 +37,7 @@ from story_svc.cache import Cache
 from story_svc.domain import LIFETIME, PURGE_DELAY, StoryId, StoryRecord, StoryState, UserId
 from tests.chaos.check import Check
 from tests.chaos.storm import Storm, freeze, keep_down, kill
-from tests.integration.story_svc.world import FakeMedia
+from tests.integration.story_svc.fakes import FakeMedia
 
 SABOTAGES = {
     "trust_the_ttl": "read paths look at no clock",

@@ -151,6 +151,10 @@ class ReconcileMedia:
             place = await self.store.media_at(connection, finding.bucket, key_prefix)
             if place is not None and finding.key in place.photo.keys:
                 return None
+            try:  # a purge may have been under way while the page was read
+                await self.objects.stat(finding.bucket, finding.key)
+            except ObjectMissing:
+                return None
             if repair:
                 await self.objects.remove(finding.bucket, [finding.key])
         return replace(finding, is_repaired=repair)

@@ -35,7 +35,7 @@ def by_plans() -> int:
 @pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <coroutine object (GraphQL|Executor):pytest.PytestUnraisableExceptionWarning"
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), st.sampled_from([1, 1, 1, 2, 4, None]), st.sets(st.sampled_from(METHODS), max_size=2))
 def test_G4_any_document_is_answered_with_the_same_bytes(
     question: tuple[str, dict[str, Any]], user_id: int | None, failing: set[str]

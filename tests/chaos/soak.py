@@ -36,6 +36,8 @@ SABOTAGES = {
 
 PEOPLE = 60
 FOLLOWED = 15
+FRIENDS = 3
+"""To whom a person writes: the next in the circle, who follow them."""
 PER_S = 25.0
 UPLOAD_EVERY_SECONDS = 2.0
 FULL_SECONDS = 600.0
@@ -204,7 +206,9 @@ class Apps:
             user_id = (await self._apis[0].ask("{ viewer { id } }", {}, token=token))["viewer"]["id"]
             self._people.append(Someone(number, tuple(Person(api, name, name, user_id, token) for api in self._apis)))
         for someone in self._people:
-            for other in self._draw.sample([one for one in self._people if one is not someone], FOLLOWED):
+            strangers = self._draw.sample([one for one in self._people if one is not someone], FOLLOWED)
+            # Those who write to them as well: from others one must accept a request before they may write more.
+            for other in {*strangers, *(self._people[someone.number - step] for step in range(1, FRIENDS + 1))}:
                 await self._ask(someone, FOLLOW, id=other.user_id)
         for someone in self._people[:20]:
             await self._post(someone)
@@ -268,7 +272,7 @@ class Apps:
         await self._ask(someone, LIKE, id=self._draw.choice(self._posts))
 
     def _other(self, someone: Someone) -> Someone:
-        return self._people[(someone.number + self._draw.randrange(1, 4)) % PEOPLE]
+        return self._people[(someone.number + self._draw.randint(1, FRIENDS)) % PEOPLE]
 
     async def _ask(self, someone: Someone, document: str, **variables: Any) -> dict[str, Any]:
         """Ask one gateway, then the other, and so on, until there is a good answer or no patience is left."""

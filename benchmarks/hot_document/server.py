@@ -32,7 +32,10 @@ SECRET = "k" * 32
 
 
 def clients(feed_port: int, story_port: int) -> Clients:
-    feed, story = (CarryingChannel(grpc.aio.insecure_channel(f"127.0.0.1:{port}")) for port in (feed_port, story_port))
+    feed, story = (
+        CarryingChannel(grpc.aio.insecure_channel(f"127.0.0.1:{port}"), repeatable=frozenset())
+        for port in (feed_port, story_port)
+    )
     return services.over(feed=feed, story=story, messages=story, media=story)
 
 

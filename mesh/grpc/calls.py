@@ -1,4 +1,4 @@
-"""What the server does around every call, in one interceptor.
+"""What the server does around every call, whether it comes alone or in a bundle.
 
 In this order: count it or shed it, check the caller's certificate against the method's list, adopt the request id
 and the deadline, verify the person's token, run the method, turn errors into statuses, measure. One wrapper instead
@@ -9,6 +9,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import grpc
@@ -28,12 +30,16 @@ Callers = Mapping[str, frozenset[str]]
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """When the caller of the current call stops waiting, on the clock of `time.monotonic`."""
 
+BUNDLES = "heliograph.mesh.v1.BundleService"
 OPEN_TO_ALL = (
+    BUNDLES,  # a stream of calls, each of which is guarded
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
     "grpc.reflection.v1.ServerReflection",
 )
 RETRY_AFTER_MS = 500
+NEARLY_SECONDS = 0.01
+"""Cancelled so little before its deadline, a call was given up for that: the caller's clock runs a message ahead."""
 
 _log = telemetry.get_logger(__name__)
 _handled = Counter("grpc_server_handled", "Finished calls", ["method", "code", "caller"])
@@ -44,6 +50,18 @@ _seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _in_flight = Gauge("grpc_server_in_flight", "Calls being handled")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What comes with a request."""
+
+    caller: str
+    """The service name in the caller's certificate; empty without one."""
+    traceparent: str | None
+    authorization: str | None
+    until: float | None
+    """When the caller stops waiting, on the clock of `time.monotonic`; `None`: never."""
 
 
 class CallGuard(grpc.aio.ServerInterceptor):
@@ -65,7 +83,7 @@ class CallGuard(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        if method[1:].partition("/")[0] in OPEN_TO_ALL:
+        if service_of(method) in OPEN_TO_ALL:
             return handler  # also at the limit: a busy process must not look like a dead one
         if handler.unary_unary is None:
             raise TypeError(f"{method} has a stream: this guard doesn't know how to watch over that")
@@ -77,24 +95,40 @@ class CallGuard(grpc.aio.ServerInterceptor):
 
     def _guarded(self, method: str, behavior: Servicer) -> Servicer:
         async def handle(request: Any, context: Context) -> Any:
-            started = time.monotonic()
-            caller = caller_of(context)
-            outcome = "OK"
-            self._enter()
+            metadata = dict(context.invocation_metadata() or ())
+            remaining = context.time_remaining()
+            arrival = Arrival(
+                caller=caller_of(context),
+                traceparent=metadata.get("traceparent"),
+                authorization=metadata.get("authorization"),
+                until=None if remaining is None else time.monotonic() + remaining,
+            )
             try:
-                self._admit(method, caller, context)
-                return await behavior(request, context)
-            except asyncio.CancelledError:  # the caller gave up, its deadline passed, or the drain's grace ended
-                outcome = "DEADLINE_EXCEEDED" if _is_past_deadline() else "CANCELLED"
-                raise
-            except Exception as error:
-                told = _told(method, error)
-                outcome = told.status
+                return await self.run(method, arrival, behavior, request, context)
+            except HeliographError as told:
                 await context.abort(code_of(told), told.message, trailers_of(told))
-            finally:
-                self._leave(method, outcome, caller, started)
 
         return handle
+
+    async def run(self, method: str, arrival: Arrival, behavior: Servicer, request: Any, context: Context) -> Any:
+        """Return a method's reply; raise what the caller may be told, or `CancelledError`."""
+        started = time.monotonic()
+        outcome = "OK"
+        self._enter()
+        try:
+            self._admit(method, arrival)
+            return await behavior(request, context)
+        except asyncio.CancelledError:  # the caller gave up, its deadline passed, or the drain's grace ended
+            outcome = "DEADLINE_EXCEEDED" if _is_past(arrival.until) else "CANCELLED"
+            raise
+        except Exception as error:
+            told = _told(method, error)
+            outcome = told.status
+            if told is error:
+                raise
+            raise told from None  # the cause was logged
+        finally:
+            self._leave(method, outcome, arrival.caller, started)
 
     def _enter(self) -> None:
         self._count += 1
@@ -103,28 +137,33 @@ class CallGuard(grpc.aio.ServerInterceptor):
     def _leave(self, method: str, outcome: str, caller: str, started: float) -> None:
         self._count -= 1
         _in_flight.set(self._count)
-        _handled.labels(method, outcome, caller).inc()
-        _seconds.labels(method).observe(time.monotonic() - started)
+        _handled_by(method, outcome, caller).inc()
+        _seconds_of(method).observe(time.monotonic() - started)
 
-    def _admit(self, method: str, caller: str, context: Context) -> None:
+    def _admit(self, method: str, arrival: Arrival) -> None:
         if self._count > self._max_in_flight:
             raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
-        service = method[1:].partition("/")[0]
-        allowed = self._callers.get(method, self._callers.get(service, frozenset()))
-        if caller not in allowed:
-            raise PermissionDenied(f"{caller or 'a caller without a certificate'} may not call {method}")
-        auth.caller.set(caller)
-        metadata = dict(context.invocation_metadata() or ())
-        telemetry.adopt(metadata.get("traceparent"))
-        remaining = context.time_remaining()
-        deadline.set(None if remaining is None else time.monotonic() + remaining)
-        token = metadata.get("authorization")
-        auth.set_viewer(self._verifier.verify(token) if token else None)
+        allowed = self._callers.get(method, self._callers.get(service_of(method), frozenset()))
+        if arrival.caller not in allowed:
+            raise PermissionDenied(f"{arrival.caller or 'a caller without a certificate'} may not call {method}")
+        auth.caller.set(arrival.caller)
+        telemetry.adopt(arrival.traceparent)
+        deadline.set(arrival.until)
+        auth.set_viewer(self._verifier.verify(arrival.authorization) if arrival.authorization else None)
 
 
-def _is_past_deadline() -> bool:
-    until = deadline.get()
-    return until is not None and time.monotonic() >= until
+def service_of(method: str) -> str:
+    """Return the service of a full method: `package.Service` of `/package.Service/Method`."""
+    return method[1:].partition("/")[0]
+
+
+# Looking a label up takes prometheus_client longer than counting.
+_handled_by = cache(_handled.labels)
+_seconds_of = cache(_seconds.labels)
+
+
+def _is_past(until: float | None) -> bool:
+    return until is not None and time.monotonic() >= until - NEARLY_SECONDS
 
 
 def _told(method: str, error: Exception) -> HeliographError:

@@ -8,7 +8,7 @@ Balancing is round-robin over all addresses of the name.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -19,16 +19,19 @@ from grpc.aio import AioRpcError, Metadata
 from prometheus_client import Counter, Histogram
 
 from mesh import auth, telemetry
-from mesh.errors import DeadlineExceeded
+from mesh.errors import DeadlineExceeded, HeliographError, Unavailable
+from mesh.grpc.bundles import MAX_REPLY_BYTES
 from mesh.grpc.calls import deadline
-from mesh.grpc.status import error_of
+from mesh.grpc.lanes import LaneLost, Lanes
+from mesh.grpc.status import error_from, error_of
 from mesh.grpc.tls import KEEPALIVE, Credentials
 
 DEFAULT_SECONDS = 2.0
 """How long a call may take when nobody upstream set a shorter deadline."""
 HOP_SECONDS = 0.005
 """What a hop keeps of its caller's deadline for its own work."""
-MAX_REPLY_BYTES = 8 * 1024 * 1024
+MAX_TOKENS = 20
+TOKENS_FOR_SUCCESS = 0.5
 
 _handled = Counter("grpc_client_handled", "Finished calls to other services", ["method", "code"])
 _seconds = Histogram(
@@ -67,10 +70,11 @@ async def connect(
             ("grpc.min_reconnect_backoff_ms", 2_000),
         ],
     )
+    carrying = CarryingChannel(channel, default_seconds, repeatable=_repeatable(services))
     try:
-        yield CarryingChannel(channel, default_seconds)
+        yield carrying
     finally:
-        await channel.close()
+        await carrying.close()
 
 
 def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
@@ -80,14 +84,12 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     calls became 53 attempts instead of 200).
     """
     repeatable = [
-        {"service": service.full_name, "method": method.name}
-        for service in services
-        for method in service.methods
-        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+        {"service": service, "method": method}
+        for service, _, method in (name[1:].partition("/") for name in sorted(_repeatable(services)))
     ]
     config: dict[str, Any] = {
         "loadBalancingConfig": [{"round_robin": {}}],
-        "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.5},
+        "retryThrottling": {"maxTokens": MAX_TOKENS, "tokenRatio": TOKENS_FOR_SUCCESS},
     }
     if repeatable:
         config["methodConfig"] = [
@@ -105,21 +107,69 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     return config
 
 
+def _repeatable(services: Sequence[ServiceDescriptor]) -> frozenset[str]:
+    """Return the full names of the methods whose proto allows to repeat them."""
+    return frozenset(
+        f"/{service.full_name}/{method.name}"
+        for service in services
+        for method in service.methods
+        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+    )
+
+
+class Budget:
+    """How many calls may be repeated: gRPC's own rule for retries, for what it can't see."""
+
+    def __init__(self) -> None:
+        self._tokens = float(MAX_TOKENS)
+
+    def note(self, *, succeeded: bool) -> None:
+        """Count a call."""
+        self._tokens = min(MAX_TOKENS, self._tokens + TOKENS_FOR_SUCCESS) if succeeded else max(0, self._tokens - 1)
+
+    @property
+    def allows(self) -> bool:
+        """Whether one more may be repeated."""
+        return self._tokens > MAX_TOKENS / 2
+
+
 class CarryingChannel(grpc.aio.Channel):
-    """A channel whose unary calls bear what travels with them, and raise errors of `mesh.errors`.
+    """A channel whose unary calls bear what travels with them, share streams, and raise errors of `mesh.errors`.
 
     A wrapper instead of gRPC's own interceptor, which makes a task and two call objects more for each call: that took a
     quarter of its time. What a stub returns can be awaited, and nothing else.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, default_seconds: float = DEFAULT_SECONDS) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, default_seconds: float = DEFAULT_SECONDS, *, repeatable: frozenset[str]
+    ) -> None:
         self._channel = channel
         self._default_seconds = default_seconds
+        self._repeatable = repeatable
+        self._lanes = Lanes(channel)
+        self._budget = Budget()
 
-    def unary_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
         """Return a callable for a unary method."""
-        call = self._channel.unary_unary(method, *arguments, **options)
-        return _Carried(method, call, self._default_seconds).call
+        call = self._channel.unary_unary(method, request_serializer, response_deserializer, *arguments, **options)
+        if method.startswith("/grpc."):  # gRPC's own services are asked alone: their answer is about the connection
+            return _Carried(method, call, self._default_seconds).call
+        bundled = _Bundled(
+            method,
+            request_serializer,
+            response_deserializer,
+            self._lanes,
+            self._budget,
+            may_repeat=method in self._repeatable,
+        )
+        return _Carried(method, call, self._default_seconds, bundled).call
 
     def unary_stream(self, *arguments: Any, **options: Any) -> Any:
         """Return the plain callable."""
@@ -147,6 +197,7 @@ class CarryingChannel(grpc.aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         """Close it."""
+        await self._lanes.close()
         await self._channel.close(grace)
 
     async def __aenter__(self) -> Self:
@@ -156,14 +207,57 @@ class CarryingChannel(grpc.aio.Channel):
         await self.close()
 
 
+class _Bundled:
+    """A unary method by way of lanes."""
+
+    __slots__ = ("_budget", "_deserialize", "_lanes", "_may_repeat", "_method", "_serialize")
+
+    def __init__(
+        self, method: str, serialize: Any, deserialize: Any, lanes: Lanes, budget: Budget, *, may_repeat: bool
+    ) -> None:
+        self._method = method
+        self._serialize = serialize
+        self._deserialize = deserialize
+        self._lanes = lanes
+        self._budget = budget
+        self._may_repeat = may_repeat
+
+    async def call(self, request: Any, seconds: float) -> Any:
+        """Return the reply; `None` when the call is to be made alone: without a lane, or once more after a failure."""
+        data = self._serialize(request)
+        lane = self._lanes.pick(len(data))
+        if lane is None:
+            return None
+        person = auth.current_viewer()
+        try:
+            outcome = await lane.call(
+                self._method,
+                data,
+                seconds=seconds,
+                traceparent=telemetry.traceparent(),
+                authorization=f"Bearer {person.token}" if person is not None else "",
+            )
+            if outcome.code:
+                raise error_from(outcome.code, outcome.message, outcome.details)
+        except Unavailable as error:
+            self._budget.note(succeeded=False)
+            is_new = isinstance(error, LaneLost) and not error.was_sent
+            if is_new or (self._may_repeat and self._budget.allows):
+                return None
+            raise
+        self._budget.note(succeeded=True)
+        return self._deserialize(outcome.reply)
+
+
 class _Carried:
     """A unary method."""
 
-    __slots__ = ("_call", "_default_seconds", "_method", "_ok", "_seconds")
+    __slots__ = ("_bundled", "_call", "_default_seconds", "_method", "_ok", "_seconds")
 
-    def __init__(self, method: str, call: Any, default_seconds: float) -> None:
+    def __init__(self, method: str, call: Any, default_seconds: float, bundled: _Bundled | None = None) -> None:
         self._method = method
         self._call = call
+        self._bundled = bundled
         self._default_seconds = default_seconds
         self._ok = _handled.labels(method, "OK")
         self._seconds = _seconds.labels(method)
@@ -178,13 +272,13 @@ class _Carried:
     ) -> Any:
         started = time.monotonic()
         try:
-            reply = await self._call(
-                request,
-                timeout=_seconds_left(timeout or self._default_seconds),
-                # A ready `Metadata`: to look at a tuple, grpcio asks an abstract class each time.
-                metadata=Metadata(*(metadata or ()), *_travelling()),
-                **options,
-            )
+            seconds = _seconds_left(timeout or self._default_seconds)
+            reply = None
+            if self._bundled is not None and metadata is None and not options:
+                reply = await self._bundled.call(request, seconds)
+            if reply is None:
+                seconds += started - time.monotonic()
+                reply = await self._alone(request, seconds, metadata, options)
         except BaseException as failure:
             _handled.labels(self._method, _outcome(failure)).inc()
             if isinstance(failure, AioRpcError):
@@ -196,13 +290,25 @@ class _Carried:
         finally:
             self._seconds.observe(time.monotonic() - started)
 
+    async def _alone(
+        self,
+        request: Any,
+        seconds: float,
+        metadata: Iterable[tuple[str, str | bytes]] | None,
+        options: Mapping[str, Any],
+    ) -> Any:
+        # A ready `Metadata`: to look at a tuple, grpcio asks an abstract class each time.
+        return await self._call(
+            request, timeout=seconds, metadata=Metadata(*(metadata or ()), *_travelling()), **options
+        )
+
 
 def _outcome(failure: BaseException) -> str:
     match failure:
         case AioRpcError():
             return failure.code().name
-        case DeadlineExceeded():  # no time was left to call at all
-            return "DEADLINE_EXCEEDED"
+        case HeliographError():  # told in a bundle, or no time was left to call at all
+            return failure.status
         case asyncio.CancelledError():
             return "CANCELLED"
     return "UNKNOWN"

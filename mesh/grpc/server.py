@@ -1,9 +1,10 @@
 """A gRPC server of the mesh."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -12,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from mesh.auth import TokenVerifier
 from mesh.errors import RefusedToServe
+from mesh.grpc.bundles import Bundles
 from mesh.grpc.calls import Callers, CallGuard
 from mesh.grpc.tls import KEEPALIVE, Credentials
 from mesh.health import Health
@@ -24,17 +26,20 @@ HEALTH_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One gRPC service: its full name, and what registers its servicer."""
+    """One gRPC service: its full name, and what registers its servicer, as grpcio-tools generates it."""
 
     name: str
-    register: Callable[[grpc.aio.Server], None]
+    register: Callable[[Any], None]
 
 
 class Server:
     """A started server."""
 
-    def __init__(self, server: grpc.aio.Server, health: Health, grpc_health: HealthServicer, port: int) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, bundles: Bundles, health: Health, grpc_health: HealthServicer, port: int
+    ) -> None:
         self._server = server
+        self._bundles = bundles
         self._health = health
         self._grpc_health = grpc_health
         self.port = port
@@ -44,6 +49,7 @@ class Server:
         """Say NOT_SERVING, take no new calls, let those in flight finish within `grace_seconds`."""
         self._health.draining = True
         await self._grpc_health.enter_graceful_shutdown()
+        self._bundles.close()
         await self._server.stop(grace_seconds)
 
     async def watch_health(self) -> None:
@@ -53,6 +59,21 @@ class Server:
             status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
             await self._grpc_health.set("", status)
             await asyncio.sleep(HEALTH_SECONDS)
+
+
+class _Both:
+    """Where a servicer is registered: with gRPC for calls that come alone, and for those in bundles."""
+
+    def __init__(self, server: grpc.aio.Server, bundles: Bundles) -> None:
+        self._server = server
+        self._bundles = bundles
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+        self._bundles.answer(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        self._server.add_registered_method_handlers(service, handlers)
 
 
 @asynccontextmanager
@@ -68,8 +89,9 @@ async def serve(
     max_in_flight: int = MAX_IN_FLIGHT,
 ) -> AsyncIterator[Server]:
     """Start a server on `host:port`; `reflected` lets development tools ask for the protos."""
+    guard = CallGuard(callers=callers, verifier=verifier, max_in_flight=max_in_flight)
     server = grpc.aio.server(
-        interceptors=[CallGuard(callers=callers, verifier=verifier, max_in_flight=max_in_flight)],
+        interceptors=[guard],
         options=[
             # Otherwise two processes on one port would share it in silence.
             ("grpc.so_reuseport", 0),
@@ -78,8 +100,10 @@ async def serve(
             ("grpc.max_concurrent_streams", 2 * max_in_flight),
         ],
     )
+    bundles = Bundles(guard)
+    bundles.add_to(server)
     for service in services:
-        service.register(server)
+        service.register(_Both(server, bundles))
     grpc_health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(grpc_health, server)
     if reflected:
@@ -93,7 +117,7 @@ async def serve(
         ) from error
     await server.start()
     try:
-        yield Server(server, health, grpc_health, port)
+        yield Server(server, bundles, health, grpc_health, port)
     finally:
         await server.stop(None)
 

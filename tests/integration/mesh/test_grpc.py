@@ -1,4 +1,7 @@
-"""mesh.grpc over real connections with mutual TLS: what survives a hop, and what is refused."""
+"""mesh.grpc over real connections with mutual TLS: what survives a hop, and what is refused.
+
+Every test runs twice: with calls that travel alone, and with calls in bundles. Nothing may be different.
+"""
 
 import asyncio
 import time
@@ -28,6 +31,7 @@ from mesh.errors import (
     Unavailable,
 )
 from mesh.grpc import calls, client, server
+from mesh.grpc.lanes import Lanes
 from mesh.grpc.server import Service
 from mesh.grpc.tls import Credentials
 from mesh.health import Health
@@ -103,8 +107,11 @@ def start(credentials_of, verifier):
     return started
 
 
-@pytest.fixture
-def dial(credentials_of):
+@pytest.fixture(params=["alone", "bundled"])
+def dial(request, credentials_of, monkeypatch):
+    if request.param == "alone":
+        monkeypatch.setattr(Lanes, "pick", lambda _self, _size: None)
+
     @asynccontextmanager
     async def dialled(address, *, as_="gateway", server_name="feed_svc", default_seconds=2.0):
         async with client.connect(
@@ -114,6 +121,9 @@ def dial(credentials_of):
             credentials=credentials_of(as_),
             default_seconds=default_seconds,
         ) as channel:
+            if request.param == "bundled":
+                channel._lanes.pick(0)
+                await eventually(lambda: channel._lanes._are_known, within=5)
             yield Stub(channel)
 
     return dialled

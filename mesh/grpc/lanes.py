@@ -1,0 +1,213 @@
+"""Calls in bundles, the caller's side: a stream to each process behind a channel.
+
+A channel's unary calls take a lane when there is one, and travel alone otherwise: while none is known yet, when a
+process does not answer on streams, and when a request is long. So lanes make calls cheap, and nothing depends on them.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import grpc
+from grpc.aio import AioRpcError
+
+from heliograph.mesh.v1.bundle_service_pb2 import BundledOutcome, CarryRequest, CarryResponse
+from mesh import cancellation
+from mesh.errors import DeadlineExceeded, Unavailable
+from mesh.grpc.bundles import BUNDLE_BYTES, OWN_BYTES, BundleWriter
+from mesh.grpc.calls import BUNDLES
+
+CARRY = f"/{BUNDLES}/Carry"
+OPEN_SECONDS = 1.0
+"""How long a process may take to answer on a new stream."""
+LOOK_SECONDS = 1.0
+"""How often processes are looked for that have no lane yet, while calls are made."""
+MAX_LANES = 16
+"""A name with more processes is served by so many of them; which ones differs from caller to caller."""
+
+
+class LaneLost(Unavailable):
+    """The stream broke before the answer came."""
+
+    def __init__(self, *, was_sent: bool) -> None:
+        super().__init__()
+        self.was_sent = was_sent
+        """Whether the call may have arrived."""
+
+
+class Lane:
+    """A stream to one process."""
+
+    def __init__(self, stream: Any, process_name: str, on_end: Callable[["Lane"], None]) -> None:
+        self.process_name = process_name
+        self.is_silent = False
+        """Whether a call has waited in vain and nothing was heard since: the process may be frozen."""
+        self._stream = stream
+        self._on_end = on_end
+        self._numbers = itertools.count(1)
+        self._sent = 0
+        self._waiting: dict[int, asyncio.Future[BundledOutcome]] = {}
+        self._is_closing = False
+        self._writer = BundleWriter(CarryRequest, self._write)
+        self._reader = asyncio.create_task(self._read_all(), context=Context())
+
+    async def call(
+        self, method: str, request: bytes, *, seconds: float, traceparent: str, authorization: str
+    ) -> BundledOutcome:
+        """Return how a call ended; `LaneLost` when the stream broke, `DeadlineExceeded` after `seconds`."""
+        events = asyncio.get_running_loop()
+        number = next(self._numbers)
+        answer = self._waiting[number] = events.create_future()
+        self._writer.open(len(request) + OWN_BYTES).calls.add(
+            number=number,
+            method=method,
+            request=request,
+            timeout_ms=max(1, int(seconds * 1000)),
+            traceparent=traceparent,
+            authorization=authorization,
+        )
+        timer = events.call_later(seconds, self._expire, answer)
+        try:
+            outcome: BundledOutcome = await answer
+        except (asyncio.CancelledError, DeadlineExceeded):
+            if number in self._waiting:
+                self._writer.open(OWN_BYTES).cancelled.append(number)
+            raise
+        else:
+            return outcome
+        finally:
+            timer.cancel()
+            self._waiting.pop(number, None)
+            self._end_if_done()
+
+    async def close(self) -> None:
+        """End the stream; calls that wait are lost."""
+        await cancellation.end([self._reader])
+
+    def _expire(self, answer: "asyncio.Future[BundledOutcome]") -> None:
+        if not answer.done():
+            self.is_silent = True
+            answer.set_exception(DeadlineExceeded())
+
+    async def _write(self, bundle: CarryRequest) -> None:
+        if bundle.calls:
+            self._sent = bundle.calls[-1].number
+        await self._stream.write(bundle)
+
+    async def _read_all(self) -> None:
+        try:
+            while (bundle := await self._stream.read()) is not grpc.aio.EOF:
+                self._take(bundle)
+        except AioRpcError:
+            pass  # whoever waits is told
+        finally:
+            self._stream.cancel()
+            self._on_end(self)
+            for number, answer in self._waiting.items():
+                if not answer.done():
+                    answer.set_exception(LaneLost(was_sent=number <= self._sent))
+            self._waiting.clear()
+
+    def _take(self, bundle: CarryResponse) -> None:
+        self.is_silent = False
+        for outcome in bundle.outcomes:
+            answer = self._waiting.get(outcome.number)
+            if answer is not None and not answer.done():
+                answer.set_result(outcome)
+        if bundle.is_closing:
+            self._is_closing = True
+            self._on_end(self)
+            self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        """End a stream that the other side wants to end, once the last answer is there."""
+        if self._is_closing and not self._waiting:
+            self._reader.cancel()
+
+
+class Lanes:
+    """The streams to all processes behind a channel, found through its own balancing."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._carry = channel.stream_stream(
+            CARRY, request_serializer=CarryRequest.SerializeToString, response_deserializer=CarryResponse.FromString
+        )
+        self._lanes: dict[str, Lane] = {}
+        self._are_known = False
+        self._was_used = False
+        self._turn = 0
+        self._picked: Lane | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    def pick(self, size: int) -> Lane | None:
+        """Return the lane for a request of `size` bytes; `None`: it must travel alone.
+
+        All calls of one turn of the event loop get the same lane, so that they share a bundle; the next turn the next.
+        """
+        self._was_used = True
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep(), context=Context())
+        if not self._are_known or size > BUNDLE_BYTES:
+            return None
+        if self._picked is None and self._lanes:
+            self._turn += 1
+            lanes = [lane for lane in self._lanes.values() if not lane.is_silent] or [*self._lanes.values()]
+            self._picked = lanes[self._turn % len(lanes)]
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._picked
+
+    async def close(self) -> None:
+        """End all streams."""
+        if self._keeper is not None:
+            await cancellation.end([self._keeper])
+        await asyncio.gather(*(lane.close() for lane in [*self._lanes.values()]))
+
+    def _end_turn(self) -> None:
+        self._picked = None
+
+    async def _keep(self) -> None:
+        """Look for processes as long as calls are made."""
+        try:
+            while self._was_used:
+                self._was_used = False
+                await self._look()
+                self._are_known = True
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self._keeper = None
+
+    async def _look(self) -> None:
+        """Open a lane to every process that has none.
+
+        The channel deals out streams in turn: with one more than there are lanes, one comes to a process without a
+        lane, should there be any.
+        """
+        while len(self._lanes) < MAX_LANES:
+            known = len(self._lanes)
+            await asyncio.gather(*(self._open() for _ in range(known + 1)))
+            if len(self._lanes) <= known:
+                return
+
+    async def _open(self) -> None:
+        stream = self._carry()
+        first: Any
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                first = await stream.read()
+        except (AioRpcError, TimeoutError):
+            first = grpc.aio.EOF
+        except BaseException:
+            stream.cancel()
+            raise
+        if first is grpc.aio.EOF or first.is_closing or first.process_name in self._lanes:
+            stream.cancel()
+        else:
+            self._lanes[first.process_name] = Lane(stream, first.process_name, self._lose)
+
+    def _lose(self, lane: Lane) -> None:
+        if self._lanes.get(lane.process_name) is lane:
+            del self._lanes[lane.process_name]
+        if self._picked is lane:
+            self._picked = None

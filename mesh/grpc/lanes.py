@@ -23,7 +23,7 @@ CARRY = f"/{BUNDLES}/Carry"
 OPEN_SECONDS = 1.0
 """How long a process may take to answer on a new stream."""
 LOOK_SECONDS = 1.0
-"""How often processes are looked for that have no lane yet, while calls are made."""
+"""How often, for each lane, processes are looked for that have none yet, while calls are made."""
 MAX_LANES = 16
 """A name with more processes is served by so many of them; which ones differs from caller to caller."""
 
@@ -60,7 +60,7 @@ class Lane:
         events = asyncio.get_running_loop()
         number = next(self._numbers)
         answer = self._waiting[number] = events.create_future()
-        self._writer.open(len(request) + OWN_BYTES).calls.add(
+        self._writer.open(len(request) + len(authorization) + OWN_BYTES).calls.add(
             number=number,
             method=method,
             request=request,
@@ -174,7 +174,7 @@ class Lanes:
                 self._was_used = False
                 await self._look()
                 self._are_known = True
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS * max(1, len(self._lanes)))
         finally:
             self._keeper = None
 

@@ -5,20 +5,14 @@ Every test runs twice: with calls that travel alone, and with calls in bundles. 
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 
 import grpc
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.descriptor_pb2 import MethodOptions
-from google.protobuf.wrappers_pb2 import StringValue
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from devstack.certificates import Authority
 from mesh import auth, telemetry
-from mesh.auth import TokenVerifier, Viewer, mint
+from mesh.auth import Viewer, mint
 from mesh.errors import (
     DeadlineExceeded,
     Internal,
@@ -30,115 +24,13 @@ from mesh.errors import (
     Unauthenticated,
     Unavailable,
 )
-from mesh.grpc import calls, client, server
-from mesh.grpc.lanes import Lanes
-from mesh.grpc.server import Service
-from mesh.grpc.tls import Credentials
-from mesh.health import Health
+from mesh.grpc import calls, client
 from tests.fixtures.stack import eventually
-
-NAME = "mesh.test.Echo"
-KEY = Ed25519PrivateKey.generate()
-
-
-def echo_descriptor():
-    """A service with one method that may be repeated and one that may not."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="mesh_test.proto", package="mesh.test", syntax="proto3", dependency=["google/protobuf/wrappers.proto"]
-    )
-    service = file.service.add(name="Echo")
-    for method, level in (("Read", MethodOptions.NO_SIDE_EFFECTS), ("Write", MethodOptions.IDEMPOTENCY_UNKNOWN)):
-        kind = ".google.protobuf.StringValue"
-        added = service.method.add(name=method, input_type=kind, output_type=kind)
-        added.options.idempotency_level = level
-    pool = descriptor_pool.DescriptorPool()
-    wrappers = descriptor_pb2.FileDescriptorProto()
-    StringValue.DESCRIPTOR.file.CopyToProto(wrappers)
-    pool.Add(wrappers)
-    pool.Add(file)
-    return pool.FindServiceByName(NAME)
-
-
-ECHO = echo_descriptor()
+from tests.integration.mesh.echo import KEY, NAME, echo
 
 
 def metric(method, code, caller="gateway"):
     return calls._handled.labels(f"/{NAME}/{method}", code, caller)._value.get()
-
-
-@pytest.fixture(scope="module")
-def credentials_of(tmp_path_factory):
-    authority = Authority(tmp_path_factory.mktemp("tls"))
-
-    def of(name):
-        return Credentials(*(one.read_bytes() for one in (authority.file, *authority.issue(name))))
-
-    return of
-
-
-@pytest.fixture
-def verifier():
-    public = jwt.PyJWK(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key(), as_dict=True), algorithm="EdDSA")
-    return TokenVerifier({"test": public}, "heliograph")
-
-
-@pytest.fixture
-def start(credentials_of, verifier):
-    @asynccontextmanager
-    async def started(handle, *, max_in_flight=100, listen="127.0.0.1:0", callers=("gateway",)):
-        def register(to):
-            handler = grpc.unary_unary_rpc_method_handler(handle, StringValue.FromString, StringValue.SerializeToString)
-            to.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(NAME, {"Read": handler, "Write": handler}),)
-            )
-
-        async with server.serve(
-            listen=listen,
-            services=[Service(NAME, register)],
-            callers=server.allow(NAME, by=callers),
-            credentials=credentials_of("feed_svc"),
-            verifier=verifier,
-            health=Health(),
-            reflected=False,
-            max_in_flight=max_in_flight,
-        ) as running:
-            yield running
-
-    return started
-
-
-@pytest.fixture(params=["alone", "bundled"])
-def dial(request, credentials_of, monkeypatch):
-    if request.param == "alone":
-        monkeypatch.setattr(Lanes, "pick", lambda _self, _size: None)
-
-    @asynccontextmanager
-    async def dialled(address, *, as_="gateway", server_name="feed_svc", default_seconds=2.0):
-        async with client.connect(
-            address if isinstance(address, str) else f"127.0.0.1:{address.port}",
-            server_name=server_name,
-            services=[ECHO],
-            credentials=credentials_of(as_),
-            default_seconds=default_seconds,
-        ) as channel:
-            if request.param == "bundled":
-                channel._lanes.pick(0)
-                await eventually(lambda: channel._lanes._are_known, within=5)
-            yield Stub(channel)
-
-    return dialled
-
-
-class Stub:
-    def __init__(self, channel):
-        self.channel = channel
-        for name in ("Read", "Write"):
-            call = channel.unary_unary(f"/{NAME}/{name}", StringValue.SerializeToString, StringValue.FromString)
-            setattr(self, name.lower(), lambda text="", call=call, **more: call(StringValue(value=text), **more))
-
-
-async def echo(request, _context):
-    return request
 
 
 async def test_a_call_arrives_with_caller_person_and_request_id(start, dial):

@@ -174,9 +174,13 @@ class _Stream:
         timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
         self._tasks[call.number] = task
 
-        def end(_: asyncio.Task[None]) -> None:
+        def end(task: asyncio.Task[None]) -> None:
             timer.cancel()
             del self._tasks[call.number]
+            if task.cancelled():
+                self._writer.open(OWN_BYTES).outcomes.add(
+                    number=call.number, code=StatusCode.DEADLINE_EXCEEDED.value[0]
+                )
 
         task.add_done_callback(end)
 

@@ -22,7 +22,7 @@ from mesh import auth, telemetry
 from mesh.errors import DeadlineExceeded, HeliographError, Unavailable
 from mesh.grpc.bundles import MAX_REPLY_BYTES
 from mesh.grpc.calls import deadline
-from mesh.grpc.lanes import LaneLost, Lanes
+from mesh.grpc.lanes import Lane, LaneLost, Lanes
 from mesh.grpc.status import error_from, error_of
 from mesh.grpc.tls import KEEPALIVE, Credentials
 
@@ -223,28 +223,39 @@ class _Bundled:
         self._may_repeat = may_repeat
 
     async def call(self, request: Any, seconds: float) -> Any:
-        """Return the reply; `None` when the call is to be made alone: without a lane, or once more after a failure."""
+        """Return the reply; `None` when the call is to be made alone: without a lane, or once more after a failure.
+
+        When the process is lost or falls silent, and the call may be repeated, another is asked, once.
+        """
         data = self._serialize(request)
-        lane = self._lanes.pick(len(data))
-        if lane is None:
-            return None
-        person = auth.current_viewer()
-        try:
-            outcome = await lane.call(
-                self._method,
-                data,
-                seconds=seconds,
-                traceparent=telemetry.traceparent(),
-                authorization=f"Bearer {person.token}" if person is not None else "",
-            )
-            if outcome.code:
-                raise error_from(outcome.code, outcome.message, outcome.details)
-        except Unavailable as error:
-            self._budget.note(succeeded=False)
-            is_new = isinstance(error, LaneLost) and not error.was_sent
-            if is_new or (self._may_repeat and self._budget.allows):
+        until = time.monotonic() + seconds
+        for is_first in (True, False):
+            if (lane := self._lanes.pick(len(data))) is None:
                 return None
-            raise
+            try:
+                return await self._over(lane, data, until, may_move=is_first and self._may_repeat)
+            except LaneLost as lost:
+                if lost.was_sent and not self._may_repeat:
+                    raise
+            except Unavailable:
+                self._budget.note(succeeded=False)
+                if self._may_repeat and self._budget.allows:
+                    return None
+                raise
+        return None
+
+    async def _over(self, lane: Lane, data: bytes, until: float, *, may_move: bool) -> Any:
+        person = auth.current_viewer()
+        outcome = await lane.call(
+            self._method,
+            data,
+            seconds=until - time.monotonic(),
+            traceparent=telemetry.traceparent(),
+            authorization=f"Bearer {person.token}" if person is not None else "",
+            may_move=may_move,
+        )
+        if outcome.code:
+            raise error_from(outcome.code, outcome.message, outcome.details)
         self._budget.note(succeeded=True)
         return self._deserialize(outcome.reply)
 

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from contextvars import Context
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -28,8 +29,12 @@ MAX_LANES = 16
 """A name with more processes is served by so many of them; which ones differs from caller to caller."""
 
 
+SILENT_SECONDS = 0.25
+"""A process that owes answers and says nothing for so long may be frozen: others are asked."""
+
+
 class LaneLost(Unavailable):
-    """The stream broke before the answer came."""
+    """The stream broke before the answer came, or the process is silent."""
 
     def __init__(self, *, was_sent: bool) -> None:
         super().__init__()
@@ -37,29 +42,51 @@ class LaneLost(Unavailable):
         """Whether the call may have arrived."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A call without an answer yet."""
+
+    answer: "asyncio.Future[BundledOutcome]"
+    since: float
+    may_move: bool
+
+
 class Lane:
     """A stream to one process."""
 
-    def __init__(self, stream: Any, process_name: str, on_end: Callable[["Lane"], None]) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        process_name: str,
+        *,
+        on_end: Callable[["Lane"], None],
+        on_silence: Callable[["Lane"], None],
+    ) -> None:
         self.process_name = process_name
         self.is_silent = False
-        """Whether a call has waited in vain and nothing was heard since: the process may be frozen."""
         self._stream = stream
         self._on_end = on_end
+        self._on_silence = on_silence
+        self._events = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._sent = 0
-        self._waiting: dict[int, asyncio.Future[BundledOutcome]] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._heard_at = self._events.time()
+        self._watch: asyncio.TimerHandle | None = None
         self._is_closing = False
         self._writer = BundleWriter(CarryRequest, self._write)
         self._reader = asyncio.create_task(self._read_all(), context=Context())
 
     async def call(
-        self, method: str, request: bytes, *, seconds: float, traceparent: str, authorization: str
+        self, method: str, request: bytes, *, seconds: float, traceparent: str, authorization: str, may_move: bool
     ) -> BundledOutcome:
-        """Return how a call ended; `LaneLost` when the stream broke, `DeadlineExceeded` after `seconds`."""
-        events = asyncio.get_running_loop()
+        """Return how a call ended; `DeadlineExceeded` after `seconds`, `LaneLost` when the stream broke.
+
+        A call that `may_move` gets `LaneLost` also when this process falls silent and another does not.
+        """
         number = next(self._numbers)
-        answer = self._waiting[number] = events.create_future()
+        answer: asyncio.Future[BundledOutcome] = self._events.create_future()
+        self._waiting[number] = _Waiting(answer, self._events.time(), may_move)
         self._writer.open(len(request) + len(authorization) + OWN_BYTES).calls.add(
             number=number,
             method=method,
@@ -68,28 +95,41 @@ class Lane:
             traceparent=traceparent,
             authorization=authorization,
         )
-        timer = events.call_later(seconds, self._expire, answer)
+        if self._watch is None:
+            self._watch = self._events.call_later(SILENT_SECONDS, self._look)
+        timer = self._events.call_later(seconds, _expire, answer)
         try:
-            outcome: BundledOutcome = await answer
-        except (asyncio.CancelledError, DeadlineExceeded):
-            if number in self._waiting:
+            return await answer
+        except (asyncio.CancelledError, DeadlineExceeded, LaneLost):
+            if number in self._waiting:  # the stream lives
                 self._writer.open(OWN_BYTES).cancelled.append(number)
             raise
-        else:
-            return outcome
         finally:
             timer.cancel()
             self._waiting.pop(number, None)
             self._end_if_done()
 
+    def release(self) -> None:
+        """Let calls that may move do so."""
+        for one in self._waiting.values():
+            if one.may_move and not one.answer.done():
+                one.answer.set_exception(LaneLost(was_sent=True))
+
     async def close(self) -> None:
         """End the stream; calls that wait are lost."""
         await cancellation.end([self._reader])
 
-    def _expire(self, answer: "asyncio.Future[BundledOutcome]") -> None:
-        if not answer.done():
+    def _look(self) -> None:
+        """Find out whether the process is silent, as long as it owes answers."""
+        self._watch = None
+        if (oldest := next(iter(self._waiting.values()), None)) is None:
+            return
+        left = max(oldest.since, self._heard_at) + SILENT_SECONDS - self._events.time()
+        if left <= 0:
             self.is_silent = True
-            answer.set_exception(DeadlineExceeded())
+            self._on_silence(self)
+            left = SILENT_SECONDS
+        self._watch = self._events.call_later(left, self._look)
 
     async def _write(self, bundle: CarryRequest) -> None:
         if bundle.calls:
@@ -105,17 +145,20 @@ class Lane:
         finally:
             self._stream.cancel()
             self._on_end(self)
-            for number, answer in self._waiting.items():
-                if not answer.done():
-                    answer.set_exception(LaneLost(was_sent=number <= self._sent))
+            if self._watch is not None:
+                self._watch.cancel()
+            for number, one in self._waiting.items():
+                if not one.answer.done():
+                    one.answer.set_exception(LaneLost(was_sent=number <= self._sent))
             self._waiting.clear()
 
     def _take(self, bundle: CarryResponse) -> None:
         self.is_silent = False
+        self._heard_at = self._events.time()
         for outcome in bundle.outcomes:
-            answer = self._waiting.get(outcome.number)
-            if answer is not None and not answer.done():
-                answer.set_result(outcome)
+            one = self._waiting.get(outcome.number)
+            if one is not None and not one.answer.done():
+                one.answer.set_result(outcome)
         if bundle.is_closing:
             self._is_closing = True
             self._on_end(self)
@@ -125,6 +168,11 @@ class Lane:
         """End a stream that the other side wants to end, once the last answer is there."""
         if self._is_closing and not self._waiting:
             self._reader.cancel()
+
+
+def _expire(answer: "asyncio.Future[BundledOutcome]") -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded())
 
 
 class Lanes:
@@ -153,7 +201,7 @@ class Lanes:
             return None
         if self._picked is None and self._lanes:
             self._turn += 1
-            lanes = [lane for lane in self._lanes.values() if not lane.is_silent] or [*self._lanes.values()]
+            lanes = self._lively() or [*self._lanes.values()]
             self._picked = lanes[self._turn % len(lanes)]
             asyncio.get_running_loop().call_soon(self._end_turn)
         return self._picked
@@ -163,6 +211,9 @@ class Lanes:
         if self._keeper is not None:
             await cancellation.end([self._keeper])
         await asyncio.gather(*(lane.close() for lane in [*self._lanes.values()]))
+
+    def _lively(self) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if not lane.is_silent]
 
     def _end_turn(self) -> None:
         self._picked = None
@@ -204,7 +255,15 @@ class Lanes:
         if first is grpc.aio.EOF or first.is_closing or first.process_name in self._lanes:
             stream.cancel()
         else:
-            self._lanes[first.process_name] = Lane(stream, first.process_name, self._lose)
+            self._lanes[first.process_name] = Lane(
+                stream, first.process_name, on_end=self._lose, on_silence=self._pass_over
+            )
+
+    def _pass_over(self, lane: Lane) -> None:
+        """Ask others what a silent process owes, if there are any."""
+        self._picked = None
+        if self._lively():
+            lane.release()
 
     def _lose(self, lane: Lane) -> None:
         if self._lanes.get(lane.process_name) is lane:

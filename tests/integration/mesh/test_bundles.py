@@ -7,6 +7,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from devstack.faults import TcpProxy
 from mesh.errors import DeadlineExceeded, Internal, NotFound, ResourceExhausted, Unavailable
 from mesh.grpc import bundles, lanes
 from mesh.grpc.bundles import BUNDLE_BYTES
@@ -165,23 +166,40 @@ async def test_no_call_fails_while_a_process_drains(start, dial):
     assert served["leaving"] == before["leaving"]
 
 
-async def test_a_process_that_has_gone_silent_is_passed_over(start, dial):
-    async def hang(_request, _context):
-        await asyncio.Event().wait()
+@pytest.mark.parametrize("may_repeat", [True, False])
+async def test_a_process_that_falls_silent_is_passed_over_until_it_is_heard_again(start, dial, may_repeat):
+    served = {"frozen": 0, "lively": 0}
+
+    def counting(name):
+        async def handle(request, _context):
+            served[name] += 1
+            return request
+
+        return handle
 
     async with (
-        start(hang) as frozen,
-        start(echo) as lively,
-        dial(f"ipv4:127.0.0.1:{frozen.port},127.0.0.1:{lively.port}", default_seconds=0.1) as stub,
+        start(counting("frozen")) as frozen,
+        start(counting("lively")) as lively,
+        TcpProxy(f"127.0.0.1:{frozen.port}") as proxy,
+        dial(f"ipv4:{proxy.address},127.0.0.1:{lively.port}", default_seconds=0.6) as stub,
     ):
         await two_lanes(stub)
+        proxy.black_hole()
         failed = 0
         for _ in range(20):
             try:
-                await stub.write()
+                await (stub.read() if may_repeat else stub.write())
             except DeadlineExceeded:
                 failed += 1
-    assert failed <= 1
+        assert failed == (0 if may_repeat else 1)
+        assert served == {"frozen": 0, "lively": 20 - failed}
+        proxy.heal()
+
+        async def is_asked():
+            await stub.read()
+            return served["frozen"] > 1  # one is what it swallowed
+
+        await eventually(is_asked, within=5)
 
 
 async def test_a_process_that_came_back_gets_a_lane_again(start, dial):

@@ -1,6 +1,7 @@
 """What every part of the store is built on, and how a photo lies in a row."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from media_svc.domain import ImageFormat, Photo, Picture, Variant
@@ -16,6 +17,19 @@ class Base:
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open the one transaction of a write."""
         return self._postgres.transaction()
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """The columns of a photo."""
+
+    bucket: str
+    key_prefix: str
+    variants: list[dict[str, Any]]
+    blurhash: str
+    dominant_colour: str
+    width: int
+    height: int
 
 
 def photo_of(row: Any) -> Photo:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from media_svc.domain import (
@@ -13,7 +12,7 @@ from media_svc.domain import (
     UploadId,
     UploadKind,
 )
-from media_svc.store.base import Base, photo_of
+from media_svc.store.base import Base, PhotoRow, photo_of
 from mesh import queries
 from mesh.postgres import Connection
 
@@ -21,14 +20,7 @@ _QUERIES = queries.load("media_svc", "sql/care.sql")
 
 
 @dataclass(frozen=True, slots=True)
-class _PlaceRow:
-    bucket: str
-    key_prefix: str
-    variants: list[dict[str, Any]]
-    blurhash: str
-    dominant_colour: str
-    width: int
-    height: int
+class _PlaceRow(PhotoRow):
     create_time: datetime
     store_time: datetime | None
     upload_id: UUID | None

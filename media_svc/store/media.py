@@ -1,28 +1,16 @@
 """Media: what uploads became, who claims it, and its removal."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from media_svc.domain import Photo, Upload, UploadId
-from media_svc.store.base import Base, photo_of
+from media_svc.store.base import Base, PhotoRow, photo_of
 from mesh import queries
 from mesh.postgres import Connection
 
 _QUERIES = queries.load("media_svc", "sql/media.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class _MediaRow:
-    bucket: str
-    key_prefix: str
-    variants: list[dict[str, Any]]
-    blurhash: str
-    dominant_colour: str
-    width: int
-    height: int
 
 
 class Media(Base):
@@ -40,7 +28,7 @@ class Media(Base):
         """Return the photo that the same original became before."""
         async with self._postgres.primary() as connection:
             row = await _QUERIES["find_media"].one(
-                connection, _MediaRow, bucket=bucket, original_sha256=original_sha256, recipe=recipe
+                connection, PhotoRow, bucket=bucket, original_sha256=original_sha256, recipe=recipe
             )
         return photo_of(row) if row else None
 

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from mesh.clock import Clock
 from mesh.presign import Presigner
 from story_svc.domain import SignedPhoto, Story, StoryId, url_end
 
@@ -13,19 +12,20 @@ SIGNED_IN_PROCESS = 5_000
 
 
 class Photos:
-    """Signs by the same clock by which stories end, so that an address made here is never too young or too old there.
+    """Signs by the clock by which stories end, so that an address made here is never too young or too old there.
 
     The object store compares with its own clock: how far that is off is how far an address can outlive its story.
     """
 
-    def __init__(self, presigner: Presigner, clock: Clock) -> None:
+    def __init__(self, presigner: Presigner) -> None:
         self._presigner = presigner
-        self._clock = clock
         self._signed: dict[StoryId, tuple[SignedPhoto, datetime]] = {}
 
-    def sign(self, story: Story) -> SignedPhoto:
-        """Return the photo with an address for each variant; without addresses in the last second of its story."""
-        now = self._clock.now()
+    def sign(self, story: Story, now: datetime) -> SignedPhoto:
+        """Return the photo with an address for each variant; without addresses in the last second of its story.
+
+        `now` is the moment at which the story was found to be live.
+        """
         known = self._signed.get(story.story_id)
         if known is not None and now < known[1]:
             return known[0]

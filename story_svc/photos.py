@@ -6,8 +6,8 @@ from mesh.presign import Presigner
 from story_svc.domain import SignedPhoto, Story, StoryId, url_end
 
 CACHE_CONTROL = "private, no-store"
-REUSE = timedelta(seconds=60)
-"""How long an address is given out again: whoever gets it has 4 of its 5 minutes left, or the story's rest."""
+REUSE_SECONDS = 60
+"""How long an address is given out again at most: whoever gets it has 4 of its 5 minutes left, or the story's rest."""
 SIGNED_IN_PROCESS = 5_000
 
 
@@ -33,7 +33,7 @@ class Photos:
         if len(self._signed) >= SIGNED_IN_PROCESS:
             del self._signed[next(iter(self._signed))]
         end = signed.url_expire_time
-        self._signed[story.story_id] = signed, min(now + REUSE, end) if end is not None else now
+        self._signed[story.story_id] = signed, min(_next_signing(story, now), end) if end is not None else now
         return signed
 
     def _sign(self, story: Story, now: datetime) -> SignedPhoto:
@@ -53,3 +53,10 @@ class Photos:
             for variant in story.photo.variants
         )
         return SignedPhoto(story.photo, urls, end)
+
+
+def _next_signing(story: Story, now: datetime) -> datetime:
+    """Return when a story is signed anew: each in its own second of every minute, so that a process never has to sign
+    all that it shows at once.
+    """
+    return now + timedelta(seconds=REUSE_SECONDS - (int(now.timestamp()) - story.story_id) % REUSE_SECONDS)

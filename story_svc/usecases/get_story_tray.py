@@ -21,6 +21,7 @@ from story_svc.domain import (
     Tray,
     UserId,
     checked_page_size,
+    has_unseen,
     live_entries,
     rank,
 )
@@ -80,15 +81,16 @@ class GetStoryTray:
         now: datetime,
     ) -> ReelView | None:
         """Return what is live of a reel; `now` is read after everything was awaited. `None` for nothing."""
-        views = tuple(
-            StoryView(story, self.photos.sign(story, now), viewer_has_seen=reel.is_own or entry.story_id in seen)
-            for entry in live_entries(reel.entries, now)
+        entries = live_entries(reel.entries, now)
+        views = [
+            StoryView(story, self.photos.sign(story, now), viewer_has_seen=reel.is_own or story.story_id in seen)
+            for entry in entries
             if (story := stories.get(entry.story_id)) is not None
-        )
+        ]
         author = people.get(reel.author_id)
         if not views or author is None:
             return None
-        return ReelView(author, not all(view.viewer_has_seen for view in views), views)
+        return ReelView(author, not reel.is_own and has_unseen(entries, seen), tuple(views))
 
     async def _state(self, viewer: UserId) -> TrayState:
         try:

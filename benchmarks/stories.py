@@ -1,45 +1,36 @@
 """Stories: publishing, the tray by number of followees, and how late stories leave.
 
-For publishing and the tray the service runs in this process on real Postgres, Redis and NATS; feed_svc and media_svc
-are answered from memory, so the figures are of story_svc alone: servicer, use case, stores, presigned addresses and
-serialised reply, without the hop. Stories end by the workers of a whole system.
+For publishing and catching up the service runs in this process on real Postgres, Redis and NATS; feed_svc and media_svc
+are answered from memory, so the figures are of story_svc alone, without the hop. Trays (`benchmarks/story_trays.py`)
+are read from a whole system over gRPC, and stories end by its workers.
 """
 
 import asyncio
 import gc
 import time
-import uuid
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 from nats.js.api import ConsumerConfig, DeliverPolicy
-from psycopg.types.json import Jsonb
 
+from benchmarks import story_trays
 from benchmarks.bench import Bench
-from benchmarks.load import closed_loop, open_loop, percentile
+from benchmarks.load import percentile
+from benchmarks.story_rows import seed
 from devstack.stack import Stack
-from mesh.clock import SystemClock, from_ms, to_ms
 from mesh.config import S3Config
-from mesh.ids import IdMaker
 from mesh.migrations import migrate
-from story_svc import events, wire
-from story_svc.domain import LIFETIME, PURGE_DELAY, StoryId, StoryRecord, StoryState, UserId
+from story_svc import events
+from story_svc.domain import LIFETIME, StoryRecord
 from story_svc.usecases.sweep_stories import BATCH
-from tests.integration.story_svc.fakes import FakeMedia
 from tests.integration.story_svc.world import World, open_world
 
-FIRST_VIEWER = 900_000
-FOLLOWEES = (50, 500, 5_000)
-VIEWERS = 8
-STORIES_AN_AUTHOR = 2
+VIEWER = 900_000
 ENDING_AUTHORS = range(700_000, 701_000)
-ACTIVE_SHARE = 5
-"""One followee in so many has live stories."""
 
 
 async def run(bench: Bench) -> None:
@@ -48,11 +39,13 @@ async def run(bench: Bench) -> None:
         await migrate(stack.postgres.dsn("story_svc"), ["mesh.outbox", "story_svc"])
         async with _world(stack) as world:
             await _publish(bench, world)
-            await _trays(bench, world)
+            await _round_trips(bench, world)
             await _catch_up(bench, world)
-    async with bench.stack(services=["feed_svc", "story_svc"]) as stack, _world(stack) as world:
+    async with bench.stack(services=["feed_svc", "story_svc"]) as stack:
+        await story_trays.measure(bench, stack)
         await _people(stack, ENDING_AUTHORS)
-        await _ends(bench, world)
+        async with _world(stack) as world:
+            await _ends(bench, world)
 
 
 @asynccontextmanager
@@ -85,41 +78,10 @@ async def _publish(bench: Bench, world: World) -> None:
     bench.figure("publish_per_s", count / (time.perf_counter() - began), "one process, 16 in flight")
 
 
-async def _trays(bench: Bench, world: World) -> None:
-    """Warm trays of several viewers, in open loop at half of what the service can do, not at saturation."""
-    bench.say(f"trays of {VIEWERS} viewers in turn; one followee in {ACTIVE_SHARE} has {STORIES_AN_AUTHOR} stories")
-    points = {}
-    most = max(FOLLOWEES) + VIEWERS * ACTIVE_SHARE
-    moment = datetime.now(UTC) - timedelta(hours=1)
-    active = range(1, most + 1, ACTIVE_SHARE)
-    await _seed(world.dsn, [(author, moment) for author in active for _ in range(STORIES_AN_AUTHOR)])
-    for followees in FOLLOWEES:
-        viewers = [FIRST_VIEWER + followees * 10 + number for number in range(VIEWERS)]
-        for number, viewer in enumerate(viewers):
-            first = 1 + number * ACTIVE_SHARE
-            world.graph.follow(viewer, *range(first, first + followees))
-
-        async def tray(number: int, viewers: list[int] = viewers) -> bytes:
-            return bytes((await world.tray(viewers[number % VIEWERS])).SerializeToString())
-
-        await asyncio.gather(*(tray(number) for number in range(VIEWERS)))
-        ceiling = await closed_loop(tray, callers=4, seconds=bench.size(5, 2))
-        began_cpu = time.process_time()
-        half = await open_loop(tray, per_s=ceiling.per_s / 2, seconds=bench.seconds)
-        cpu_ms = (time.process_time() - began_cpu) / half.answered * 1_000
-        points[followees] = half.percentile_ms(50)
-        bench.figure(f"tray_{followees}_per_s", ceiling.per_s, "ceiling of one process, 4 in flight")
-        bench.figure(f"tray_{followees}_p50_ms", points[followees], f"at half of it, {half.answered} trays")
-        bench.figure(f"tray_{followees}_p99_ms", half.percentile_ms(99))
-        bench.figure(f"tray_{followees}_cpu_ms", cpu_ms, "of this process, driver and all")
-        bench.require(half.failed == 0, f"each tray of {followees} followees was answered")
-    commands = await _round_trips(world, viewers[0])
-    bench.figure("tray_redis_round_trips", commands, "warm: the viewer, then all reels")
-    bench.figure("tray_growth_per_doubling", bench.scaling("followees", "ms per tray", points), "1.0: flat")
-
-
-async def _round_trips(world: World, viewer: int) -> int:
-    """Count how often a warm tray waits for Redis."""
+async def _round_trips(bench: Bench, world: World) -> None:
+    """Count how often a warm tray of 500 followees waits for Redis."""
+    world.graph.follow(VIEWER, *range(500_000, 500_500))
+    await world.tray(VIEWER)
     cache, count = world.parts.cache, 0
     real = cache.server.ask_primary
 
@@ -129,9 +91,9 @@ async def _round_trips(world: World, viewer: int) -> int:
         return await real(call)
 
     cache.server.ask_primary = counted  # type: ignore[method-assign]
-    await world.tray(viewer)
+    await world.tray(VIEWER)
     cache.server.ask_primary = real  # type: ignore[method-assign]
-    return count
+    bench.figure("tray_redis_round_trips", count, "warm, 500 followees")
 
 
 async def _people(stack: Stack, user_ids: range) -> None:
@@ -150,7 +112,7 @@ async def _ends(bench: Bench, world: World) -> None:
     first_end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=12)
     ends = [first_end + timedelta(seconds=number / count) for number in range(count)]
     bench.say(f"{count} stories of as many people end within one second")
-    records = await _seed(
+    records = await seed(
         world.dsn, [(author, end - LIFETIME) for author, end in zip(ENDING_AUTHORS, ends, strict=True)]
     )
     for record in records:
@@ -211,7 +173,7 @@ async def _catch_up(bench: Bench, world: World) -> None:
     count = bench.size(100_000, 5_000)
     bench.say(f"{count} stories ended while sweeper and schedules were down; the sweeper catches up")
     ended = datetime.now(UTC) - timedelta(hours=2) - LIFETIME
-    await _seed(
+    await seed(
         world.dsn, [(800_000 + number % 50_000, ended + timedelta(milliseconds=number)) for number in range(count)]
     )
     began = time.perf_counter()
@@ -220,33 +182,3 @@ async def _catch_up(bench: Bench, world: World) -> None:
         moved += batch
     bench.figure("catch_up_per_s", moved / (time.perf_counter() - began), f"{moved} stories, one sweeper")
     bench.require(moved >= count, f"all {count} were expired, not {moved}")
-
-
-async def _seed(dsn: str, stories: list[tuple[int, datetime]]) -> list[StoryRecord]:
-    """Write rows of live stories (author, create time) and return their records."""
-    ids = IdMaker(clock=SystemClock(), node=999)
-    media = FakeMedia()
-    photo = wire.photo_of_media(media.media(media.upload(1)))
-    content = Jsonb(asdict(photo))
-    records = []
-    async with (
-        await psycopg.AsyncConnection.connect(dsn) as connection,
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY stories (author_id, story_id, request_id, upload_id, photo, state, create_time, expire_time,"
-            " purge_due_time, purge_try_time) FROM STDIN"
-        ) as copy,
-    ):
-        for author, moment in stories:
-            create = from_ms(to_ms(moment))
-            end = create + LIFETIME
-            story_id, request_id, upload_id = ids.next_id(), uuid.uuid4().hex, str(uuid.uuid4())
-            due = end + PURGE_DELAY
-            await copy.write_row((author, story_id, request_id, upload_id, content, 1, create, end, due, due))
-            records.append(
-                StoryRecord(
-                    StoryId(story_id), UserId(author), request_id, upload_id, photo, StoryState.LIVE, create, end,
-                    None, due, None, False, "", None,
-                )
-            )  # fmt: skip
-    return records

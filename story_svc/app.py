@@ -106,7 +106,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
         store=store,
         cache=cache,
         clock=clock,
-        photos=Photos(Presigner(config.s3), clock),
+        photos=Photos(Presigner(config.s3)),
         graph=graph,
         media=media,
         media_care=media_care,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 from uuid import UUID
 
 from story_svc.errors import (
@@ -300,13 +300,16 @@ def live_entries(reel: Reel, now: datetime) -> Reel:
     return tuple(entry for entry in reel if is_live(entry.expire_time, now))
 
 
-@dataclass(frozen=True, slots=True)
-class RankedReel:
-    """A reel with what decides its place in a tray."""
+class RankedReel(NamedTuple):
+    """A reel with what decides its place in a tray, in that order: as tuples compare, the greatest is shown first."""
 
+    is_own: bool
+    has_unseen: bool
+    newest_end: datetime
+    """The latest end is the newest story: expire_time is create_time plus a constant."""
+    newest_id: StoryId
     author_id: UserId
     entries: Reel
-    has_unseen: bool
 
 
 def rank(reels: Mapping[UserId, Reel], *, viewer: UserId, seen: frozenset[StoryId], now: datetime) -> list[RankedReel]:
@@ -314,12 +317,19 @@ def rank(reels: Mapping[UserId, Reel], *, viewer: UserId, seen: frozenset[StoryI
     ranked = []
     for author_id, reel in reels.items():
         if entries := live_entries(reel, now):
-            unseen = author_id != viewer and any(entry.story_id not in seen for entry in entries)
-            ranked.append(RankedReel(author_id, entries, unseen))
-    # expire_time is create_time plus a constant, so the latest end is the newest story.
-    ranked.sort(key=lambda one: (one.entries[-1].expire_time, one.entries[-1].story_id), reverse=True)
-    ranked.sort(key=lambda one: (one.author_id != viewer, not one.has_unseen))
+            is_own, newest = author_id == viewer, entries[-1]
+            unseen = not is_own and has_unseen(entries, seen)
+            ranked.append(RankedReel(is_own, unseen, newest.expire_time, newest.story_id, author_id, entries))
+    ranked.sort(reverse=True)
     return ranked
+
+
+def has_unseen(entries: Reel, seen: frozenset[StoryId]) -> bool:
+    """Whether there is a story among them that was not seen."""
+    for entry in entries:  # noqa: SIM110 - a generator costs more than most reels have to look at
+        if entry.story_id not in seen:
+            return True
+    return False
 
 
 def url_end(expire_time: datetime, now: datetime) -> datetime | None:

@@ -11,6 +11,7 @@ from heliograph.story.v1 import (
     story_admin_service_pb2_grpc,
     story_service_pb2,
     story_service_pb2_grpc,
+    story_tray_view_pb2,
 )
 from mesh import auth
 from mesh.clock import from_us, to_us
@@ -68,9 +69,9 @@ class StoryServicer(story_service_pb2_grpc.StoryServiceServicer):
         end_time = await self.delete_story(_viewer(), StoryId(request.story_id))
         return story_service_pb2.DeleteStoryResponse(end_time=wire.timestamp(end_time))
 
-    async def GetStoryTray(
+    async def GetStoryTray(  # type: ignore[override]  # the same bytes as the message that is promised
         self, request: story_service_pb2.GetStoryTrayRequest, context: Context
-    ) -> story_service_pb2.GetStoryTrayResponse:
+    ) -> story_tray_view_pb2.GetStoryTrayResponseView:
         """Read the tray."""
         return self.wire.tray(await self.get_story_tray(_viewer(), page_size=request.page_size))
 

@@ -6,12 +6,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from heliograph.feed.v1 import relation_pb2, user_pb2
 from heliograph.media.v1 import media_pb2
-from heliograph.story.v1 import story_admin_service_pb2, story_pb2, story_service_pb2
+from heliograph.story.v1 import story_admin_service_pb2, story_pb2, story_service_pb2, story_tray_view_pb2
 from story_svc.domain import (
     Finding,
     Person,
     Photo,
-    ReelView,
     Relation,
     Sighting,
     SignedPhoto,
@@ -26,6 +25,10 @@ from story_svc.domain import (
 REMEMBERED_STORIES = 5_000
 
 
+SEEN = story_pb2.Story(viewer_has_seen=True).SerializeToString()
+"""Makes a serialised story one that the viewer has seen: messages that follow each other are merged."""
+
+
 class Wire:
     """Conversions that remember what they wrote: a story differs between viewers in one flag only."""
 
@@ -34,35 +37,25 @@ class Wire:
 
     def story(self, view: StoryView) -> story_pb2.Story:
         """Return a story as one viewer sees it."""
-        message = story_pb2.Story()
-        message.MergeFromString(self._bytes(view))
-        message.viewer_has_seen = view.viewer_has_seen
-        return message
+        return story_pb2.Story.FromString(self._bytes(view))
 
-    def tray(self, tray: Tray) -> story_service_pb2.GetStoryTrayResponse:
+    def tray(self, tray: Tray) -> story_tray_view_pb2.GetStoryTrayResponseView:
         """Return a tray."""
-        reply = story_service_pb2.GetStoryTrayResponse(has_more=tray.has_more, is_stale=tray.is_stale)
+        reply = story_tray_view_pb2.GetStoryTrayResponseView(has_more=tray.has_more, is_stale=tray.is_stale)
         for reel in tray.reels:
-            self._add_reel(reply, reel)
+            reply.reels.add(
+                author=reel.author.payload, has_unseen=reel.has_unseen, stories=map(self._bytes, reel.stories)
+            )
         return reply
-
-    def _add_reel(self, reply: story_service_pb2.GetStoryTrayResponse, reel: ReelView) -> None:
-        message = reply.reels.add(has_unseen=reel.has_unseen)
-        message.author.MergeFromString(reel.author.payload)
-        for view in reel.stories:
-            story = message.stories.add()
-            story.MergeFromString(self._bytes(view))
-            story.viewer_has_seen = view.viewer_has_seen
 
     def _bytes(self, view: StoryView) -> bytes:
         known = self._written.get(view.story.story_id)
-        if known is not None and known[0] is view.photo:
-            return known[1]
-        written = _story(view).SerializeToString()
-        if len(self._written) >= REMEMBERED_STORIES:
-            del self._written[next(iter(self._written))]
-        self._written[view.story.story_id] = (view.photo, written)
-        return written
+        if known is None or known[0] is not view.photo:
+            known = view.photo, _story(view).SerializeToString()
+            if len(self._written) >= REMEMBERED_STORIES:
+                del self._written[next(iter(self._written))]
+            self._written[view.story.story_id] = known
+        return known[1] + SEEN if view.viewer_has_seen else known[1]
 
 
 def _story(view: StoryView) -> story_pb2.Story:

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import orjson
 
+from mesh import redis
 from mesh.clock import from_us, to_ms, to_us
-from mesh.redis import AnyRedis
 from story_svc.cache.server import Server
 from story_svc.domain import Photo, Story, StoryId, UserId, Variant
 
@@ -26,7 +26,8 @@ class Records:
         found = {story_id: self._held[story_id] for story_id in wanted if story_id in self._held}
         absent = [story_id for story_id in wanted if story_id not in found]
         if absent:
-            for value in await self._get_many([_key(story_id) for story_id in absent]):
+            keys = [_key(story_id) for story_id in absent]
+            for value in await self._server.either(lambda client: redis.get_many(client, keys)):
                 if value is not None:
                     story = _unpack(value)
                     found[story.story_id] = story
@@ -48,15 +49,6 @@ class Records:
                 self._held.pop(story_id, None)
                 pipeline.delete(_key(story_id))
             await pipeline.execute()
-
-    async def _get_many(self, keys: list[str]) -> list[bytes | None]:
-        async def get(client: AnyRedis) -> list[bytes | None]:
-            async with client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.get(key)
-                return await pipeline.execute()
-
-        return await self._server.either(get)
 
     def _remember(self, story: Story) -> None:
         if len(self._held) >= RECORDS_IN_PROCESS and story.story_id not in self._held:

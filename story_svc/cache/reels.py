@@ -1,8 +1,10 @@
 """Which stories of an author are live."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+import orjson
 from prometheus_client import Counter
 
 from mesh.clock import from_ms, to_ms
@@ -11,14 +13,30 @@ from story_svc.cache.server import FILL, PEEK, READ_LINES, Call, Lease, Server
 from story_svc.domain import Entry, Reel, StoryId, UserId
 
 SHARDS = 32
+KEYS = tuple(b"story:live:{%d}" % shard for shard in range(SHARDS))
 FIELDS_AT_ONCE = 1_000
 """Lua can't unpack many thousands of arguments at once."""
 REEL_MS = 600_000
 REPLICA_WAIT_MS = 100
 REELS_IN_PROCESS = 20_000
 
+Lists = Sequence[Sequence[str]]
+"""Authors, a list for each shard."""
+
 T = TypeVar("T")
 _unconfirmed = Counter("story_cache_unconfirmed", "Changes that the replica did not confirm in time")
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedReels:
+    """What is known of some authors."""
+
+    reels: dict[UserId, Reel]
+    """Those that are not empty."""
+    missing: list[UserId]
+    """About whom nothing is known."""
+    lease: Lease
+    """Under which the missing ones may be filled."""
 
 
 class Reels:
@@ -28,9 +46,17 @@ class Reels:
         self._server = server
         self._read_before: dict[bytes, Reel] = {}
 
-    async def get(self, authors: Iterable[UserId]) -> tuple[dict[UserId, Reel], list[UserId], Lease]:
-        """Return the reels that are known and not empty, the authors about whom nothing is known, and their lease."""
-        replies, lease = await self._server.read(READ_LINES, self._calls(authors))
+    async def get(self, authors: Iterable[UserId]) -> LeasedReels:
+        """Return what is known of authors."""
+        return await self.get_listed(listed(authors))
+
+    async def get_listed(self, lists: Lists) -> LeasedReels:
+        """Return what is known of authors that are listed by shard."""
+        replies, lease = await self._server.read(READ_LINES, self._calls(lists))
+        return self.read_lines(replies, lease)
+
+    def read_lines(self, replies: Sequence[Sequence[bytes]], lease: Lease) -> LeasedReels:
+        """Take apart what the functions of the server say of reels."""
         reels: dict[UserId, Reel] = {}
         missing: list[UserId] = []
         for found, absent in replies:
@@ -38,7 +64,7 @@ class Reels:
             for author, value in zip(lines[::2], lines[1::2], strict=False):
                 reels[UserId(int(author))] = self._reel_of(value)
             missing += [UserId(int(author)) for author in absent.split()]
-        return reels, missing, lease
+        return LeasedReels(reels, missing, lease)
 
     async def get_from_replica(self, authors: Iterable[UserId]) -> dict[UserId, Reel]:
         """Return the reels that a replica holds, for when nobody else answers.
@@ -49,7 +75,7 @@ class Reels:
         async def peek(replica: AnyRedis) -> list[Any]:
             async with replica.pipeline(transaction=False) as pipeline:
                 for author in authors:
-                    pipeline.fcall_ro(PEEK, 1, _key(author % SHARDS), str(author))
+                    pipeline.fcall_ro(PEEK, 1, KEYS[author % SHARDS], author)
                 return await pipeline.execute()
 
         replies = await self._server.ask_replica(peek)
@@ -60,10 +86,10 @@ class Reels:
         if lease.token is None or not reels:
             return
         async with self._server.primary.pipeline(transaction=False) as pipeline:
-            for shard, members in _by_shard(reels).items():
+            for key, members in zip(KEYS, _by_shard(reels), strict=True):
                 for chunk in _chunks(members, FIELDS_AT_ONCE // 2):
                     pairs = (part for author in chunk for part in (author, _pack(reels[author])))
-                    pipeline.fcall(FILL, 1, _key(shard), lease.token, REEL_MS, 0, *pairs)
+                    pipeline.fcall(FILL, 1, key, lease.token, REEL_MS, 0, *pairs)
             await pipeline.execute()
 
     async def forget(self, authors: Iterable[UserId]) -> None:
@@ -73,8 +99,9 @@ class Reels:
         """
         has_replica = self._server.replica is not None
         async with self._server.primary.pipeline(transaction=False) as pipeline:
-            for shard, members in _by_shard(authors).items():
-                pipeline.hdel(_key(shard), *map(str, members))
+            for key, members in zip(KEYS, _by_shard(authors), strict=True):
+                if members:
+                    pipeline.hdel(key, *map(str, members))
             if has_replica:
                 pipeline.wait(1, REPLICA_WAIT_MS)
             *_, confirmed = await pipeline.execute()
@@ -85,31 +112,31 @@ class Reels:
         """Return what is held of each author, `None` for nothing, without taking leases: for reconciliation."""
         held: dict[UserId, Reel | None] = {}
         for author in authors:
-            found, absent = await self._server.primary.fcall_ro(PEEK, 1, _key(author % SHARDS), str(author))
+            found, absent = await self._server.primary.fcall_ro(PEEK, 1, KEYS[author % SHARDS], author)
             held[author] = None if absent else (_unpack(found[1]) if found else ())
         return held
 
     async def authors_in(self, shard: int) -> list[UserId]:
         """Return the authors of whom a shard holds something, by id: for reconciliation."""
-        fields = cast(list[bytes], await self._server.primary.hkeys(_key(shard)))
+        fields = cast(list[bytes], await self._server.primary.hkeys(KEYS[shard]))
         return sorted(UserId(int(field)) for field in fields if field != b"epoch")
 
-    def _calls(self, authors: Iterable[UserId]) -> list[Call]:
+    def _calls(self, lists: Lists) -> list[Call]:
         """Return calls of up to `FIELDS_AT_ONCE` fields, so that none holds the server for long; in a cluster each of
         one key.
         """
-        calls: list[tuple[list[str], list[str]]] = []
+        calls: list[tuple[list[bytes], list[Sequence[str]]]] = []
         room = 0
-        for shard, members in _by_shard(authors).items():
+        for key, members in zip(KEYS, lists, strict=True):
             for chunk in _chunks(members, FIELDS_AT_ONCE):
                 if self._server.is_cluster or room < len(chunk):
                     calls.append(([], []))
                     room = FIELDS_AT_ONCE
                 keys, wanted = calls[-1]
-                keys.append(_key(shard))
-                wanted.append(_json_list(chunk))
+                keys.append(key)
+                wanted.append(chunk)
                 room -= len(chunk)
-        return list(calls)
+        return [(keys, orjson.dumps(wanted)) for keys, wanted in calls]
 
     def _reel_of(self, value: bytes) -> Reel:
         """Take a value apart, once: a reel reads the same in every tray until it changes."""
@@ -122,20 +149,17 @@ class Reels:
         return known
 
 
-def _by_shard(authors: Iterable[UserId]) -> dict[int, list[UserId]]:
-    shards: dict[int, list[UserId]] = {}
-    for author in authors:
-        shards.setdefault(author % SHARDS, []).append(author)
-    return shards
-
-
-def _key(shard: int) -> str:
-    return f"story:live:{{{shard}}}"
-
-
-def _json_list(authors: Sequence[UserId]) -> str:
+def listed(authors: Iterable[UserId]) -> Lists:
+    """Return authors by shard, as the functions of the server take them."""
     # Strings, since a double does not hold an id of 64 bits.
-    return '["' + '","'.join(map(str, authors)) + '"]'
+    return [list(map(str, members)) for members in _by_shard(authors)]
+
+
+def _by_shard(authors: Iterable[UserId]) -> list[list[UserId]]:
+    shards: list[list[UserId]] = [[] for _ in range(SHARDS)]
+    for author in authors:
+        shards[author % SHARDS].append(author)
+    return shards
 
 
 def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:

@@ -22,11 +22,11 @@ PRIMARY_SECONDS = 0.25
 PRIMARY_REST_SECONDS = 0.2
 """How long the primary is left alone after it failed to answer, so that reads don't each wait for it."""
 
-READ, READ_LINES, PEEK, FILL = (f"heliograph_story_{name}" for name in ("read", "read_lines", "peek", "fill"))
+READ_TRAY, READ_LINES, PEEK, FILL = (f"heliograph_story_{name}" for name in ("read_tray", "read_lines", "peek", "fill"))
 """The functions of lua/leases.lua."""
 
-Call = tuple[Sequence[str], Sequence[Any]]
-"""Keys, and what to read of them."""
+Call = tuple[Sequence[bytes], bytes | int]
+"""Keys, and the argument that says what to read of them."""
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -66,9 +66,12 @@ class Server:
         token = secrets.token_hex(8)
 
         async def read() -> list[Any]:
+            if len(calls) == 1:  # without the cost of a pipeline
+                keys, wanted = calls[0]
+                return [await self.primary.fcall(function, len(keys), *keys, token, LEASE_MS, wanted)]
             async with self.primary.pipeline(transaction=False) as pipeline:
                 for keys, wanted in calls:
-                    pipeline.fcall(function, len(keys), *keys, token, LEASE_MS, *wanted)
+                    pipeline.fcall(function, len(keys), *keys, token, LEASE_MS, wanted)
                 return await pipeline.execute()
 
         return await self.ask_primary(lambda: self._with_functions(read)), Lease(token)

@@ -13,7 +13,7 @@ local function epoch_of_server()
     return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
 
-local function split(key, fields, epoch)
+local function split(epoch, key, fields)
     local found, missing = {}, {}
     local held = redis.call('HMGET', key, 'epoch', unpack(fields))
     local known = held[1] == epoch
@@ -32,9 +32,8 @@ local function split(key, fields, epoch)
 end
 
 -- Return what is held of some fields, and take leases for those that are missing.
-local function take(key, token, life_ms, fields)
-    local epoch = epoch_of_server()
-    local found, missing, known, held = split(key, fields, epoch)
+local function take(epoch, key, token, life_ms, fields)
+    local found, missing, known, held = split(epoch, key, fields)
     if not known then
         redis.call('DEL', key)
         redis.call('HSET', key, 'epoch', epoch)
@@ -55,37 +54,58 @@ local function take(key, token, life_ms, fields)
     return found, missing
 end
 
--- Read fields, and take leases for those that are missing.
--- KEYS 1: hash. ARGV 1: token, 2: life of a lease in ms, 3...: fields.
--- Returns two lists: field, value, field, value ... of those with a value that is not empty; and the missing fields.
-local function read(keys, args)
-    local found, missing = take(keys[1], args[1], args[2], {unpack(args, 3)})
-    return {found, missing}
-end
-
--- The same for very many fields of several hashes, whose values have no line feed: few arguments and two answers cost
--- the client a tenth of many.
--- KEYS: hashes. ARGV 1: token, 2: life of a lease in ms, 3...: the fields of each hash, as a JSON list of strings.
--- Returns two texts of lines: field, value, field, value ... of those with a value that is not empty; and the missing
--- fields.
-local function read_lines(keys, args)
+-- Return what is held of very many fields of several hashes, and take leases for those that are missing, as two texts of
+-- lines: field, value, field, value ... of those with a value that is not empty; and the missing fields. Two texts cost
+-- the client a tenth of as many answers as there are fields.
+local function take_lines(epoch, keys, first, token, life_ms, lists)
     local all_found, all_missing = {}, {}
-    for i = 1, #keys do
-        local found, missing = take(keys[i], args[1], args[2], cjson.decode(args[i + 2]))
-        if #found > 0 then
-            all_found[#all_found + 1] = table.concat(found, '\n')
-        end
-        if #missing > 0 then
-            all_missing[#all_missing + 1] = table.concat(missing, '\n')
+    for i = 1, #lists do
+        if #lists[i] > 0 then
+            local found, missing = take(epoch, keys[first + i - 1], token, life_ms, lists[i])
+            if #found > 0 then
+                all_found[#all_found + 1] = table.concat(found, '\n')
+            end
+            if #missing > 0 then
+                all_missing[#all_missing + 1] = table.concat(missing, '\n')
+            end
         end
     end
-    return {table.concat(all_found, '\n'), table.concat(all_missing, '\n')}
+    return table.concat(all_found, '\n'), table.concat(all_missing, '\n')
+end
+
+-- Read fields of several hashes, whose values have no line feed, and take leases for those that are missing.
+-- KEYS: hashes. ARGV 1: token, 2: life of a lease in ms, 3: for each hash its fields, as a JSON list of lists of strings.
+-- Returns the two texts.
+local function read_lines(keys, args)
+    return {take_lines(epoch_of_server(), keys, 1, args[1], args[2], cjson.decode(args[3]))}
+end
+
+-- Read what a tray needs: the stories that the viewer has seen, and then the reels of the authors that they watch.
+-- KEYS 1: hash of the viewer, 2...: hashes of the reels, one a shard; none where they may not be read in the same step.
+-- ARGV 1: token, 2: life of a lease in ms, 3: greatest length of a list of authors whose reels are read at once, since
+-- nobody else is answered meanwhile. The list names the authors of each shard, as for `read_lines`.
+-- Returns the fields 'seen' and 'authors', '' for an empty and nil for a missing one; and the two texts of `read_lines`
+-- where reels were read, 'authors' being left empty then.
+local function read_tray(keys, args)
+    local epoch = epoch_of_server()
+    local found, missing = take(epoch, keys[1], args[1], args[2], {'seen', 'authors'})
+    local viewer = {seen = '', authors = ''}
+    for i = 1, #found, 2 do
+        viewer[found[i]] = found[i + 1]
+    end
+    for i = 1, #missing do
+        viewer[missing[i]] = false
+    end
+    if not viewer.authors or #keys == 1 or #viewer.authors > tonumber(args[3]) then
+        return {viewer.seen, viewer.authors}
+    end
+    return {viewer.seen, '', take_lines(epoch, keys, 2, args[1], args[2], cjson.decode(viewer.authors))}
 end
 
 -- Read fields without leases; also on a replica.
 -- KEYS 1: hash. ARGV: fields. Returns the same two lists.
 local function peek(keys, args)
-    local found, missing = split(keys[1], args, epoch_of_server())
+    local found, missing = split(epoch_of_server(), keys[1], args)
     return {found, missing}
 end
 
@@ -107,7 +127,7 @@ local function fill(keys, args)
     return kept
 end
 
-redis.register_function('heliograph_story_read', read)
 redis.register_function('heliograph_story_read_lines', read_lines)
+redis.register_function('heliograph_story_read_tray', read_tray)
 redis.register_function{function_name = 'heliograph_story_peek', callback = peek, flags = {'no-writes'}}
 redis.register_function('heliograph_story_fill', fill)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mesh.errors import Unavailable
 from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
-from story_svc.cache import Cache, Lease
+from story_svc.cache import Cache, Lease, LeasedReels
 from story_svc.domain import Reel, UserId
 from story_svc.store import Store
 
@@ -25,15 +25,19 @@ class FindReels:
         if not authors:
             return {}
         try:
-            reels, missing, lease = await self.cache.reels.get(authors)
+            known = await self.cache.reels.get(authors)
         except TROUBLE as error:
             _log.warning("reels_read_failed", error=repr(error))
             return await self._without_primary(authors)
-        if missing:
-            loaded = await self.store.live_entries(missing)
-            await self._keep(lease, loaded)
-            reels |= {author: reel for author, reel in loaded.items() if reel}
-        return reels
+        return await self.complete(known)
+
+    async def complete(self, known: LeasedReels) -> dict[UserId, Reel]:
+        """Return the same of authors about whom Redis was asked already, having loaded what it does not know."""
+        if not known.missing:
+            return known.reels
+        loaded = await self.store.live_entries(known.missing)
+        await self._keep(known.lease, loaded)
+        return known.reels | {author: reel for author, reel in loaded.items() if reel}
 
     async def _without_primary(self, authors: Collection[UserId]) -> dict[UserId, Reel]:
         """Ask Postgres, which knows; and only when it is away too, the replica, which may not know the latest."""

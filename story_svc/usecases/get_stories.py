@@ -40,7 +40,7 @@ class ViewStories:
         return [
             StoryView(
                 story,
-                self.photos.sign(story),
+                self.photos.sign(story, now),
                 viewer_has_seen=story.author_id == viewer or story.story_id in seen,
             )
             for story in stories

@@ -1,19 +1,19 @@
 """Read the story tray."""
 
-import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from mesh.clock import Clock
 from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
-from story_svc.cache import Cache, Lease, ViewerState
+from story_svc.cache import Cache, Lease, TrayState
 from story_svc.domain import (
     DEFAULT_TRAY_SIZE,
     MAX_TRAY_SIZE,
-    Followees,
     Person,
     RankedReel,
+    Reel,
     ReelView,
     Story,
     StoryId,
@@ -21,6 +21,7 @@ from story_svc.domain import (
     Tray,
     UserId,
     checked_page_size,
+    has_unseen,
     live_entries,
     rank,
 )
@@ -31,12 +32,14 @@ from story_svc.usecases.find_people import FindPeople
 from story_svc.usecases.find_reels import FindReels
 from story_svc.usecases.find_stories import FindStories
 
+REDIS_AWAY = TrayState(seen=None, reels=None, lease=Lease(None))
+
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class GetStoryTray:
-    """Two round trips to Redis when all is warm: the viewer (followees, seen), then the reels of all followees."""
+    """One round trip to Redis when all is warm: what the viewer has seen, and the reels of those whom they follow."""
 
     store: Store
     cache: Cache
@@ -53,59 +56,55 @@ class GetStoryTray:
         One's own first, then those with something unseen, within both the newest story first.
         """
         size = checked_page_size(page_size, default=DEFAULT_TRAY_SIZE, most=MAX_TRAY_SIZE)
-        followees, seen = await self._viewer(viewer)
-        reels = await self.find_reels(followees.user_ids | {viewer})
+        state = await self._state(viewer)
+        reels, is_stale = await self._reels(viewer, state)
+        seen = state.seen if state.seen is not None else await self._load_seen(viewer, state.lease)
         ranked = rank(reels, viewer=viewer, seen=seen, now=self.clock.now())
         shown = ranked[:size]
-        people, stories = await asyncio.gather(
-            self.find_people([reel.author_id for reel in shown]),
-            self.find_stories.records([entry.story_id for reel in shown for entry in reel.entries]),
-        )
+        # One after the other: nearly always both are in the process, and then neither waits for a turn of the loop.
+        people = await self.find_people([reel.author_id for reel in shown])
+        stories = await self.find_stories.records([entry.story_id for reel in shown for entry in reel.entries])
         now = self.clock.now()
-        views = [self._view(viewer, reel, people, stories, seen, now) for reel in shown]
+        views = [self._view(reel, people, stories, seen, now) for reel in shown]
         return Tray(
             reels=tuple(view for view in views if view is not None),
             has_more=len(ranked) > size,
-            is_stale=followees.is_stale,
+            is_stale=is_stale,
         )
 
     def _view(
         self,
-        viewer: UserId,
         reel: RankedReel,
-        people: dict[UserId, Person],
-        stories: dict[StoryId, Story],
+        people: Mapping[UserId, Person],
+        stories: Mapping[StoryId, Story],
         seen: frozenset[StoryId],
         now: datetime,
     ) -> ReelView | None:
         """Return what is live of a reel; `now` is read after everything was awaited. `None` for nothing."""
-        own = reel.author_id == viewer
-        views = tuple(
-            StoryView(
-                stories[entry.story_id],
-                self.photos.sign(stories[entry.story_id]),
-                viewer_has_seen=own or entry.story_id in seen,
-            )
-            for entry in live_entries(reel.entries, now)
-            if entry.story_id in stories
-        )
+        entries = live_entries(reel.entries, now)
+        views = [
+            StoryView(story, self.photos.sign(story, now), viewer_has_seen=reel.is_own or story.story_id in seen)
+            for entry in entries
+            if (story := stories.get(entry.story_id)) is not None
+        ]
         author = people.get(reel.author_id)
         if not views or author is None:
             return None
-        return ReelView(author, any(not view.viewer_has_seen for view in views), views)
+        return ReelView(author, not reel.is_own and has_unseen(entries, seen), tuple(views))
 
-    async def _viewer(self, viewer: UserId) -> tuple[Followees, frozenset[StoryId]]:
+    async def _state(self, viewer: UserId) -> TrayState:
         try:
-            state = await self.cache.viewers.get(viewer)
+            return await self.cache.trays.get(viewer)
         except TROUBLE as error:
-            _log.warning("viewer_read_failed", error=repr(error))
-            state = ViewerState(seen=None, followees=None, lease=Lease(None))
-        followees = (
-            Followees(state.followees)
-            if state.followees is not None
-            else await self.find_followees.load(viewer, state.lease)
-        )
-        return followees, state.seen if state.seen is not None else await self._load_seen(viewer, state.lease)
+            _log.warning("tray_read_failed", error=repr(error))
+            return REDIS_AWAY
+
+    async def _reels(self, viewer: UserId, state: TrayState) -> tuple[Mapping[UserId, Reel], bool]:
+        """Return the reels, and whether they are of the last known followees, because feed_svc can't answer."""
+        if state.reels is not None:
+            return await self.find_reels.complete(state.reels), False
+        followees = await self.find_followees.load(viewer, state.lease)
+        return await self.find_reels(followees.user_ids | {viewer}), followees.is_stale
 
     async def _load_seen(self, viewer: UserId, lease: Lease) -> frozenset[StoryId]:
         seen = await self.store.seen_by(viewer)

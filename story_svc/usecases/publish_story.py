@@ -58,8 +58,9 @@ class PublishStory:
             record = await self._publish(viewer, upload_id, request_id)
         if record.upload_id != upload_id:
             raise IdempotencyKeyReused
-        gone = record.state is not StoryState.LIVE or not is_live(record.expire_time, self.clock.now())
-        return StoryView(record.story, None if gone else self.photos.sign(record.story), viewer_has_seen=True)
+        now = self.clock.now()
+        gone = record.state is not StoryState.LIVE or not is_live(record.expire_time, now)
+        return StoryView(record.story, None if gone else self.photos.sign(record.story, now), viewer_has_seen=True)
 
     async def _publish(self, viewer: UserId, upload_id: str, request_id: str) -> StoryRecord:
         # Looked at before the photo is bound for ever, and again under the lock.

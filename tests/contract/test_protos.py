@@ -20,6 +20,7 @@ from grpc_tools import protoc
 
 from heliograph.events.v1 import options_pb2
 from heliograph.feed.v1 import feed_item_pb2, feed_item_view_pb2, feed_service_pb2, post_pb2
+from heliograph.story.v1 import story_pb2, story_service_pb2, story_tray_view_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -274,6 +275,25 @@ def test_a_post_survives_the_view_that_leaves_it_undecoded():
     assert post_pb2.Post.FromString(seen.items[0].post) == item.post
     assert (seen.items[0].like_count, seen.items[0].viewer_has_liked) == (3, True)
     assert (seen.next_page_token, seen.is_stale, list(seen.cursors)) == ("more", True, ["after 7"])
+
+
+def test_a_tray_put_together_from_serialised_stories_reads_as_the_promised_message():
+    whole, view = story_service_pb2.GetStoryTrayResponse, story_tray_view_pb2.GetStoryTrayResponseView
+    for kind, bare in ((whole, view), (story_pb2.StoryReel, story_tray_view_pb2.StoryReelView)):
+        numbers, bare_numbers = ({f.name: f.number for f in one.DESCRIPTOR.fields} for one in (kind, bare))
+        assert numbers == bare_numbers
+    tray = whole(has_more=True, is_stale=True)
+    reel = tray.reels.add(has_unseen=True)
+    reel.author.username = "ada"
+    reel.stories.add(story_id=7)
+    reel.stories.add(story_id=8, viewer_has_seen=True)
+
+    written = view(has_more=True, is_stale=True)
+    stories = [story.SerializeToString() for story in reel.stories]
+    written.reels.add(author=reel.author.SerializeToString(), has_unseen=True, stories=stories)
+
+    # As gRPC does it with whatever a servicer returns.
+    assert whole.FromString(whole.SerializeToString(written)) == tray
 
 
 # --- Events -------------------------------------------------------------------------------------

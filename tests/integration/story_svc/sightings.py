@@ -13,6 +13,8 @@ class Sightings:
     """What many reads saw."""
 
     reads: int = 0
+    addresses: int = 0
+    """Of photos, by their own words; one that ends after its story is late too."""
     late: int = 0
     early: int = 0
 
@@ -37,7 +39,7 @@ async def look_everywhere(
         note(found is not None)
         if found is not None:
             for variant in found.photo.variants:
-                sightings.reads += 1
+                sightings.addresses += 1
                 sightings.late += bool(variant.url) and ends_at(variant.url) > end
     note(await _works(world.list_viewers(author, story_id)))
     note(await _works(world.mark_seen(viewer, story_id)))

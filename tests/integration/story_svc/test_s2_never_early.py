@@ -148,20 +148,20 @@ async def test_S2_a_reel_loaded_before_a_deletion_is_not_kept_after_it(world: Wo
     story = await world.publish(1)
     cache: Cache = world.parts.cache
     await cache.reels.forget([UserId(1)])
-    _, missing, lease = await cache.reels.get([UserId(1)])
-    assert missing == [1]
+    known = await cache.reels.get([UserId(1)])
+    assert known.missing == [1]
     loaded = await world.parts.store.live_entries([UserId(1)])
     await world.delete(1, story.story_id)
-    await cache.reels.fill(lease, loaded)
+    await cache.reels.fill(known.lease, loaded)
     assert await world.tray_ids(1) == []
 
 
 async def test_S2_a_reel_loaded_before_a_publish_does_not_hide_it(world: World):
     cache: Cache = world.parts.cache
-    _, _, lease = await cache.reels.get([UserId(1)])
+    known = await cache.reels.get([UserId(1)])
     loaded = await world.parts.store.live_entries([UserId(1)])
     story = await world.publish(1)
-    await cache.reels.fill(lease, loaded)
+    await cache.reels.fill(known.lease, loaded)
     assert await world.tray_ids(1) == [story.story_id]
 
 

@@ -83,7 +83,6 @@ class World:
         self.clock = clock
         self.wire_up(
             clock=clock,
-            photos=Photos(Presigner(self.config.s3), clock),
             schedule=Schedule(self.parts.jetstream, events.STORIES_NAME, clock),
         )
 
@@ -121,7 +120,8 @@ class World:
 
     async def tray(self, viewer: int, **arguments: Any) -> Any:
         be(viewer)
-        return await self.stories.GetStoryTray(story_service_pb2.GetStoryTrayRequest(**arguments), None)
+        reply = await self.stories.GetStoryTray(story_service_pb2.GetStoryTrayRequest(**arguments), None)
+        return story_service_pb2.GetStoryTrayResponse.FromString(reply.SerializeToString())
 
     async def tray_ids(self, viewer: int) -> list[int]:
         return [story.story_id for reel in (await self.tray(viewer)).reels for story in reel.stories]
@@ -259,7 +259,7 @@ async def open_world(
                 store=store,
                 cache=cache,
                 clock=clock,
-                photos=Photos(Presigner(s3), clock),
+                photos=Photos(Presigner(s3)),
                 graph=Graph(graph),  # type: ignore[arg-type]
                 media=Media(media),  # type: ignore[arg-type]
                 media_care=MediaCare(media),  # type: ignore[arg-type]

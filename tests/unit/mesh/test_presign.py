@@ -29,6 +29,19 @@ def test_an_address_is_the_one_that_the_sdk_makes(key: str):
     assert ours.split("?")[0] == expected.split("?")[0]
 
 
+def test_an_address_owes_nothing_to_the_one_before_it():
+    asked = [
+        {"signed_at": MOMENT, "seconds": 240, "cache_control": "private, no-store"},
+        {"signed_at": MOMENT, "seconds": 60, "cache_control": "private, no-store"},
+        {"signed_at": MOMENT, "seconds": 60, "cache_control": "no-store"},
+        {"signed_at": MOMENT + timedelta(days=1), "seconds": 60, "cache_control": "no-store"},
+        {"signed_at": MOMENT, "seconds": 240, "cache_control": "private, no-store"},
+    ]
+    one_after_the_other = Presigner(CONFIG)
+    for words in asked:
+        assert one_after_the_other.get("b", "k", **words) == Presigner(CONFIG).get("b", "k", **words)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 8 * 24 * 3600])
 def test_a_life_outside_the_protocol_s_limits_is_refused(seconds: int):
     with pytest.raises(ValueError, match="lives"):

@@ -3,7 +3,7 @@
 redis-py packs about 95,000 commands a second; here the requests of a whole batch are laid out with numpy (millions a
 second) and sent as they are, over connections of their own. In a cluster each request goes to the node of its slot.
 
-    added = await bulk.integers(follower_ids, "ZADD", "tl:{*}", score, post_id)
+    lengths = await bulk.integers(follower_ids, "RPUSHX", "home:{*}", post_id)
 
 A `*` in a word stands for the id; it is the hash tag of every key.
 """
@@ -91,7 +91,7 @@ _CRC = _crc_table()
 
 
 def slots_of(ids: Ids) -> NDArray[np.int64]:
-    """Return the cluster slot of each key whose hash tag is the id alone: `tl:{42}`."""
+    """Return the cluster slot of each key whose hash tag is the id alone: `home:{42}`."""
     slots = np.zeros(len(ids), dtype=np.int64)
     for places, digits in _by_length(ids):
         crc = np.zeros(len(places), dtype=np.uint16)
@@ -111,10 +111,10 @@ class Bulk:
         self._idle: dict[Node, list[_Connection]] = {}
 
     async def integers(self, ids: Ids, *words: int | str) -> Ids:
-        """Run a command that answers with an integer for each id; return the answers in the order of the ids.
+        """Run a command that answers with a number, 0 or more, for each id; return the answers in the order of the ids.
 
-        The hash tag of the keys must be the id alone. `RedisError` when a server refuses or is away: some keys may be
-        done then, so the command must be safe to repeat.
+        An answer of nothing is -1. The hash tag of the keys must be the id alone. `RedisError` when a server refuses or
+        is away: some keys may be done then, so the command must be safe to repeat.
         """
         answers = np.zeros(len(ids), dtype=np.int64)
         await asyncio.gather(
@@ -164,17 +164,16 @@ class Bulk:
                 raise RedisConnectionError(f"lost the connection to {node[0]}:{node[1]}") from error
             raise
         self._give_back(node, connection)
-        if b"-" in replies:
+        if b"\n-" in replies or replies.startswith(b"-"):
             await self._refuse(replies)
-        answers[order] = _integers(replies, len(order))
+        answers[order] = _integers(replies)
 
     async def _refuse(self, replies: bytes) -> None:
-        error = next((line for line in replies.split(b"\r\n") if line.startswith(b"-")), b"")
+        error = next(line for line in replies.split(b"\r\n") if line.startswith(b"-"))
         if error.startswith((b"-MOVED", b"-ASK")) and isinstance(self._client, RedisCluster):
             await self._client.nodes_manager.initialize()
             raise RedisConnectionError("slots have moved; repeat")
-        if error:
-            raise ResponseError(error[1:].decode(errors="replace"))
+        raise ResponseError(error[1:].decode(errors="replace"))
 
     async def _take(self, node: Node) -> "_Connection":
         idle = self._idle.setdefault(node, [])
@@ -239,11 +238,18 @@ class _Connection:
         self._writer.close()
 
 
-def _integers(replies: bytes, count: int) -> Ids:
-    """Read `:1\\r\\n` and its like."""
-    if len(replies) == 4 * count:  # one digit each, as ZADD answers: ten times as fast as below
-        return np.frombuffer(replies, dtype=np.uint8)[1::4].astype(np.int64) - ord("0")
-    return np.array(replies.replace(b":", b"").split(), dtype=np.int64)
+def _integers(replies: bytes) -> Ids:
+    """Read `:12\\r\\n` and its like, fifty times as fast as int() for each; what is nothing (`$-1`) is -1."""
+    data = np.frombuffer(replies, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n")) - 1
+    starts = np.concatenate([[0], ends[:-1] + 2])
+    answers = np.full(len(ends), -1, dtype=np.int64)
+    widths = np.where(data[starts] == ord(":"), ends - starts - 1, 0)
+    for width in np.unique(widths[widths > 0]).tolist():
+        places = np.nonzero(widths == width)[0]
+        digits = data[starts[places][:, None] + np.arange(1, width + 1)].astype(np.int64) - ord("0")
+        answers[places] = digits @ 10 ** np.arange(width - 1, -1, -1)
+    return answers
 
 
 def _plain(*words: str) -> bytes:

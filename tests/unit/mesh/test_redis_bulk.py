@@ -3,7 +3,7 @@
 import numpy as np
 from redis.crc import key_slot
 
-from mesh.redis_bulk import requests, slots_of
+from mesh.redis_bulk import _integers, requests, slots_of
 
 IDS = np.array([0, 7, 42, 99_999, 123_456_789_012_345_678], dtype=np.int64)
 
@@ -23,3 +23,9 @@ def test_an_id_stands_in_every_word_that_asks_for_it() -> None:
 
 def test_slots_are_those_of_the_cluster() -> None:
     assert slots_of(IDS).tolist() == [key_slot(f"tl:{{{one}}}".encode()) for one in IDS]
+
+
+def test_answers_are_read_whatever_their_width() -> None:
+    said = [1, 0, 42, 451, 9, 123_456_789_012_345_678, 0]
+    assert _integers("".join(f":{one}\r\n" for one in said).encode()).tolist() == said
+    assert _integers(b":7\r\n$-1\r\n:12\r\n").tolist() == [7, -1, 12]

@@ -189,7 +189,8 @@ async def _throughput(bench: Bench, rig: Rig) -> None:
 
 async def _send(rig: Rig, batches: list[bytes]) -> float:
     """Send requests over a few connections, one batch at a time on each; return the seconds until the last answer."""
-    connections = [await rig.bulk._take(await rig.bulk._only_node()) for _ in range(RAW_CONNECTIONS)]
+    (server,) = await rig.bulk._shares(rig.followers[:1])
+    connections = [await rig.bulk._take(server.node) for _ in range(RAW_CONNECTIONS)]
     waiting = iter(batches)
 
     async def sender(connection: Any) -> None:

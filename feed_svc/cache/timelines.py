@@ -68,8 +68,11 @@ class Timelines:
         )
 
     async def push_post(self, post_id: PostId, users: Ids) -> int:
-        """Put a post into the timelines of many people at once; return how many had one. Safe to repeat."""
-        lengths = await self._bulk.integers(users, "RPUSHX", "home:{*}", post_id)
+        """Put a post into the timelines of many people at once; return how many had one. Safe to repeat.
+
+        Where Redis has a replica, it has them too by then: what fan-out has noted as done outlives a failover.
+        """
+        lengths = await self._bulk.replicated(users, "RPUSHX", "home:{*}", post_id)
         if len(long := users[lengths > 1 + self.trim_beyond]):
             await self._trim(long)
         return int(np.count_nonzero(lengths))
@@ -175,9 +178,11 @@ class Timelines:
         await self._call("heliograph_home_fill_page", viewer, int(seconds * 1000), str(PageMark(generation, post_ids)))
 
     async def drop(self, *users: UserId) -> None:
-        """Forget timelines, also those being built; the next read is by pull and builds anew. Safe to repeat."""
-        for user in users:
-            await self._client.delete(_key(user))
+        """Forget timelines, also those being built; the next read is by pull and builds anew. Safe to repeat.
+
+        In a replica too: nobody is pushed to any more whose timeline a failover would bring back.
+        """
+        await self._bulk.replicated(np.array(users, dtype=np.int64), "DEL", "home:{*}")
 
     async def _call(self, function: str, user: UserId, *arguments: Any) -> Any:
         try:

@@ -1,18 +1,19 @@
-"""Fan-out: posts into followers' timelines, beside raw pipelined ZADDs into the same timelines.
+"""Fan-out: posts into followers' timelines, beside raw pipelined ZADDs into timelines of the same length.
 
 Ours: posts are created over gRPC; the real worker relays their events, reads the followers and pushes. Throughput is
 that of a backlog, which is made while the worker stands still: from the moment it goes on until the last post is
 noted as being everywhere; afterwards Redis is asked whether each follower has each post. Reference: ZADDs of as many
-posts for the same people, built beforehand and sent as they are, over as many connections as ours: once into the very
-sets that we write to, and once into plain sorted sets as long as a whole timeline. Neither cuts anything; ours does, as
-in service: timelines are full, and each stands at another place between two folds. media_svc is answered from memory.
+posts for the same people into plain sorted sets, built beforehand and sent as they are, over as many connections as
+ours; and for comparison our own command, sent in the same way to the very lists that we write to. Neither cuts; ours
+does, as in service: timelines are full, and each stands at another place between two cuts. media_svc is answered from
+memory.
 """
 
 import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ from devstack.certificates import Authority
 from devstack.keys import mint_token
 from devstack.stack import Stack
 from feed_svc.cache import Timelines
-from feed_svc.cache.timelines import PIECES
+from feed_svc.cache.marks import TimelineMark
+from feed_svc.domain import PostId
 from heliograph.feed.v1 import post_service_pb2, post_service_pb2_grpc
 from heliograph.media.v1.media_service_pb2_grpc import MediaServiceServicer, add_MediaServiceServicer_to_server
 from mesh import auth
@@ -99,8 +101,8 @@ class Rig:
 
     async def holders(self, post: int, people: Ids) -> Ids:
         """Return 1 for each of the people who has the post in the timeline, else 0."""
-        score = -(post >> 10)
-        return await self.bulk.integers(people, "ZCOUNT", "tl:{*}", score, score)
+        places = await self.bulk.integers(people, "LPOS", "home:{*}", post, "RANK", -1)
+        return (places >= 0).astype(np.int64)
 
     async def everywhere(self, posts: list[int]) -> float:
         """Wait until every post is noted as delivered; return when the last one was, as Unix time."""
@@ -129,8 +131,10 @@ async def _throughput(bench: Bench, rig: Rig) -> None:
     groups = _groups(rig.followers)
     count = groups * bench.size(20, 10)
     deliveries = count * GROUP
-    bench.say(f"{count} posts to {GROUP} followers each, by the worker and as raw ZADDs, in turn")
+    bench.say(f"{count} posts to {GROUP} followers each, by the worker and as raw commands, in turn")
     raw_posts = itertools.count(int(time.time() * 1000) << 22, 1 << 22)
+    processes = {"worker": rig.stack.pid("feed_svc.work") or 0, "redis": rig.stack.pid("redis") or 0}
+    spent = dict.fromkeys(processes, 0.0)
     missing = 0
 
     async def delivered() -> float:
@@ -139,45 +143,54 @@ async def _throughput(bench: Bench, rig: Rig) -> None:
         try:
             posts = [(author, await rig.post(GROUP_AUTHOR + author)) for author in _in_turn(groups, count)]
         finally:
+            before = {name: cpu_seconds(process) for name, process in processes.items()}
             began = time.time()
             rig.stack.resume("feed_svc.work")
         ended = await rig.everywhere([post for _, post in posts])
+        for name, process in processes.items():
+            spent[name] += cpu_seconds(process) - before[name]
         for author, post in posts:
             held = await rig.holders(post, rig.followers[author * GROUP : (author + 1) * GROUP])
             missing += GROUP - int(held.sum())
         return deliveries / (ended - began)
 
-    async def raw(key: str) -> float:
+    async def raw(command: Callable[[int], tuple[int | str, ...]], undo: tuple[int | str, ...]) -> float:
         batches = []
         for author in _in_turn(groups, count):
-            post = next(raw_posts)
+            words = command(next(raw_posts))
             for start in range(author * GROUP, (author + 1) * GROUP, RAW_BATCH):
-                people = rig.followers[start : start + RAW_BATCH]
-                batches.append(requests(people, "ZADD", key, -(post >> 10), post))
+                batches.append(requests(rig.followers[start : start + RAW_BATCH], *words))
         seconds = await _send(rig, batches)
-        await rig.bulk.integers(rig.followers[: groups * GROUP], "ZREMRANGEBYRANK", key, 0, count // groups - 1)
+        undone = rig.followers[: groups * GROUP]
+        await _send(rig, [requests(undone[at : at + RAW_BATCH], *undo) for at in range(0, len(undone), RAW_BATCH)])
         return deliveries / seconds
 
-    worker = rig.stack.pid("feed_svc.work") or 0
-    used = cpu_seconds(worker)
     rounds = bench.size(5, 3)
+    posts_each = count // groups
     compared = await interleaved(
-        rounds, delivered=delivered, raw=lambda: raw("tl:{*}"), raw_whole=lambda: raw("raw:{*}")
+        rounds,
+        delivered=delivered,
+        zadd=lambda: raw(
+            lambda post: ("ZADD", "raw:{*}", -(post >> 10), post), ("ZREMRANGEBYRANK", "raw:{*}", 0, posts_each - 1)
+        ),
+        rpushx=lambda: raw(lambda post: ("RPUSHX", "home:{*}", post), ("LTRIM", "home:{*}", 0, -posts_each - 1)),
     )
     bench.figure("deliveries_per_s", compared.median("delivered"), "from the worker's start to the last timeline")
-    bench.figure("raw_zadd_per_s", compared.median("raw"), "the reference: pre-built, pipelined, into the same sets")
-    bench.figure("ratio_to_raw_zadd", compared.ratio("delivered", "raw"), "1.0: nothing but Redis costs")
-    bench.figure("raw_zadd_whole_per_s", compared.median("raw_whole"), f"into plain sorted sets of {LENGTH}")
-    bench.figure("ratio_to_raw_zadd_whole", compared.ratio("delivered", "raw_whole"))
-    bench.figure("worker_cpu_us", (cpu_seconds(worker) - used) * 1e6 / (rounds * deliveries), "per delivery")
-    memory = [await rig.redis.memory_usage(f"{key}:{{{rig.followers[0]}}}") for key in ("tl", "tls", "raw")]
-    bench.figure("timeline_bytes", float(memory[0] + memory[1]), f"as one sorted set: {memory[2]}")
+    bench.figure("raw_zadd_per_s", compared.median("zadd"), f"the reference: pre-built, into sorted sets of {LENGTH}")
+    bench.figure("ratio_to_raw_zadd", compared.ratio("delivered", "zadd"))
+    bench.figure("raw_rpushx_per_s", compared.median("rpushx"), "our command, pre-built, into the same lists")
+    bench.figure("ratio_to_raw_rpushx", compared.ratio("delivered", "rpushx"), "1.0: nothing but Redis costs")
+    for name, seconds in spent.items():
+        bench.figure(f"{name}_cpu_us", seconds * 1e6 / (rounds * deliveries), "per delivery")
+    memory = [await rig.redis.memory_usage(f"{key}:{{{rig.followers[0]}}}") for key in ("home", "raw")]
+    bench.figure("timeline_bytes", float(memory[0]), f"as a sorted set: {memory[1]}")
     bench.require(missing == 0, f"every follower has every post; {missing} are missing")
 
 
 async def _send(rig: Rig, batches: list[bytes]) -> float:
     """Send requests over a few connections, one batch at a time on each; return the seconds until the last answer."""
-    connections = [await rig.bulk._take(await rig.bulk._only_node()) for _ in range(RAW_CONNECTIONS)]
+    (server,) = await rig.bulk._shares(rig.followers[:1])
+    connections = [await rig.bulk._take(server.node) for _ in range(RAW_CONNECTIONS)]
     waiting = iter(batches)
 
     async def sender(connection: Any) -> None:
@@ -363,26 +376,23 @@ async def _fill(rig: Rig, people: Ids) -> None:
     """Give everybody a full timeline as fan-out leaves it, and a plain sorted set as long as it for the reference."""
     lengths = Timelines(rig.redis, rig.bulk, timeline_length=LENGTH)
     day_ago = (int(time.time() * 1000) - 86_400_000 - 1_767_225_600_000) << 22
-    old = [day_ago + (n << 22) for n in range(LENGTH, 0, -1)]
-    floor = -(old[-1] >> 10) + 1
-    sets = [await _dumped(rig, old[:length], floor) for length in range(lengths.set_length, lengths.fold_beyond)]
-    whole = await _dumped(rig, old, floor)
-    size = lengths.piece_length
-    shelf = old[lengths.set_length :][: PIECES * size]
-    await rig.redis.rpush("shelf", *(",".join(map(str, shelf[n : n + size])) for n in range(0, len(shelf), size)))
-    shelves = await rig.redis.dump("shelf")
+    old = [day_ago + (n << 22) for n in range(lengths.trim_beyond)]
+    lists = [await _dumped(rig, old[-length:]) for length in range(LENGTH, lengths.trim_beyond)]
+    await rig.redis.zadd("dumped", {str(post): -(post >> 10) for post in old[-LENGTH:]})
+    as_set = await rig.redis.dump("dumped")
     compared = set(rig.followers[: _groups(rig.followers) * GROUP].tolist())
     for start in range(0, len(people), 1_000):
         pipeline = rig.redis.pipeline(transaction=False)
         for person in people[start : start + 1_000].tolist():
-            pipeline.restore(f"tl:{{{person}}}", 0, sets[person % len(sets)], replace=True)
-            pipeline.restore(f"tls:{{{person}}}", 0, shelves, replace=True)
+            pipeline.restore(f"home:{{{person}}}", 0, lists[person % len(lists)], replace=True)
             if person in compared:
-                pipeline.restore(f"raw:{{{person}}}", 0, whole, replace=True)
+                pipeline.restore(f"raw:{{{person}}}", 0, as_set, replace=True)
         await pipeline.execute()
 
 
-async def _dumped(rig: Rig, posts: list[int], floor: int) -> bytes:
+async def _dumped(rig: Rig, posts: list[int]) -> bytes:
+    mark = TimelineMark(PostId(posts[0]), 0, 0, 0, frozenset())
+    await rig.redis.rpush("dumped", str(mark), *posts[1:])
+    dump = bytes(await rig.redis.dump("dumped"))
     await rig.redis.delete("dumped")
-    await rig.redis.zadd("dumped", {**{str(post): -(post >> 10) for post in posts}, "floor": floor})
-    return bytes(await rig.redis.dump("dumped"))
+    return dump

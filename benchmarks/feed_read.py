@@ -159,7 +159,7 @@ async def _growth(bench: Bench, rig: Rig, people: People) -> None:
             warm[size] = await _median_ms(lambda reader=reader: rig.read(reader), rounds)
 
             async def by_pull(reader: int = reader) -> None:
-                await rig.redis.delete(*(f"{name}:{{{reader}}}" for name in ("tl", "tls", "tlm", "tlb", "page")))
+                await rig.redis.delete(f"home:{{{reader}}}")
                 await rig.read(reader)
 
             cold[size] = await _median_ms(by_pull, rounds)
@@ -181,8 +181,7 @@ async def _median_ms(call: Callable[[], Awaitable[object]], rounds: int) -> floa
 async def _costs(bench: Bench, rig: Rig, people: People) -> None:
     sizes = []
     for viewer in people.readers[:100].tolist():
-        parts = [await rig.redis.memory_usage(f"{name}:{{{viewer}}}") or 0 for name in ("tl", "tls", "tlm")]
-        sizes.append(sum(parts))
+        sizes.append(await rig.redis.memory_usage(f"home:{{{viewer}}}") or 0)
     bench.figure("redis_bytes_per_timeline", sum(sizes) / len(sizes), "timeline and what is noted of it")
     stack = rig.stack
     async with open_world(

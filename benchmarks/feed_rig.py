@@ -19,6 +19,7 @@ from benchmarks.feed_graphs import Connection, Graph, Ids
 from devstack.certificates import Authority
 from devstack.keys import mint_token
 from devstack.stack import Stack
+from feed_svc.cache.marks import TimelineMark, read_mark
 from heliograph.feed.v1 import (
     feed_admin_service_pb2_grpc,
     feed_service_pb2,
@@ -94,8 +95,13 @@ class Rig:
                 await asyncio.sleep(0.2)
                 pipeline = self.redis.pipeline(transaction=False)
                 for viewer in waiting:
-                    pipeline.hexists(f"tlm:{{{viewer}}}", "g")
-                waiting = [viewer for viewer, built in zip(waiting, await pipeline.execute(), strict=True) if not built]
+                    pipeline.lindex(f"home:{{{viewer}}}", 0)
+                marks = await pipeline.execute()
+                waiting = [
+                    viewer
+                    for viewer, mark in zip(waiting, marks, strict=True)
+                    if not isinstance(read_mark(mark), TimelineMark)
+                ]
 
     async def drained(self) -> None:
         """Wait until every post is delivered."""

@@ -47,7 +47,7 @@ REDIS: Final[Mapping[str, str]] = {
     "appendfsync": "always",
     # The append-only file is the only copy on disk.
     "save": '""',
-    # The sets of timelines (some hundred members) stay in the compact form: a quarter of the memory of a skiplist.
+    # Sorted sets of some hundred members stay in the compact form: a quarter of the memory of a skiplist.
     "zset-max-listpack-entries": "512",
     "zset-max-listpack-value": "64",
     # Nothing may vanish by eviction: stories would be gone before their time.

@@ -30,6 +30,6 @@ class Config:
     media_public_url: str = setting("HELIOGRAPH_MEDIA_PUBLIC_URL", url("http", "https"))
     cursor_key: str = setting("HELIOGRAPH_CURSOR_KEY", text("a secret of 32 characters or more", min_length=32))
     timeline_length: int = setting("HELIOGRAPH_TIMELINE_LENGTH", integer(20, 5_000), default=300)
-    """Posts kept in a pushed timeline; below its floor a feed continues by pull."""
+    """Posts kept in a pushed timeline, up to half more before it is cut; below its floor a feed continues by pull."""
     timeline_days: int = setting("HELIOGRAPH_TIMELINE_DAYS", integer(1, 30), default=30)
     """A timeline that nobody has read for so long is removed; its owner's next feed is by pull."""

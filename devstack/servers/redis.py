@@ -134,6 +134,8 @@ class Redis(Server):
             # Whichever is the replica shows these to the primary.
             "masteruser default",
             f"masterauth {self._credentials.password(ADMIN)}",
+            # There is one replica: no second one is waited for, five seconds long, before it is given the data.
+            "repl-diskless-sync-delay 0",
             *more,
         ]
         write_secret(self._folder / file, redis_conf(self._overrides) + "\n".join(lines) + "\n")

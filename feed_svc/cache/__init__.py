@@ -2,29 +2,22 @@
 
 | key | type | holds | life | written by | read by |
 | --- | --- | --- | --- | --- | --- |
-| `tl:{<user>}` | sorted set | newest posts, `floor` | 31 days from the last read | fan-out, builds, own doing | feed |
-| `tls:{<user>}` | list | older posts, in pieces | an hour more | fan-out, builds | feed |
-| `tlm:{<user>}` | hash | what the timeline reflects: `g` `b` `p` `a` | as the timeline | builds, own doing | feed |
-| `tlb:{<user>}` | string | token of who builds the timeline | 30 s | builds | builds |
-| `page:{<user>}` | string | generation and ids of a pulled first page | 30 s, +-20 % | feed, no timeline | the same |
+| `home:{<user>}` | list | timeline, or pulled first page | 31 days from a read; 30 s | fan-out, builds, feed | feed |
 | `post:<post>` | string | author id (8 bytes) and encoded record | 1 day | feed | feed |
 | `author:<user>` | string | version (20 digits) and encoded profile | 10 minutes | feed, profile changes | feed |
 
-A post's score is its negated place, so that the newest stands first, where an insert finds its place at once. The
-place is the post id without its lowest ten bits, which a double holds exactly; posts that share a place are put in
-order by id after reading. The member `floor` is scored with the place from which on down the timeline knows nothing
-(+1 for a complete one). A set without it is no timeline, so a plain ZADD can never make a timeline that looks
-complete.
+The first element of a list is its mark (`marks.py`), behind it stand post ids in the order in which they arrived. The
+mark of a timeline bears its floor, the post from which on down it knows nothing; the generation that it reflects (see
+feed_generations in Postgres); when it was built; the followed authors whose posts are pulled, and as of when that is
+known. One key, so that nothing of a timeline is ever without the rest.
 
-A ZADD looks through the whole set for its member, so the set is kept short: when it has grown beyond 3/8 of a
-timeline's length, all but its newest eighth are put onto the shelf as one piece, their ids joined by commas, and what
-is beyond three pieces is cut off. What comes late or is backfilled goes into the set wherever it belongs; reads put
-both together.
+Fan-out pushes with RPUSHX: into lists that exist, whatever they are, at the same price for any length, and without a
+look at what stands there. So posts stand in the order of their arrival, and a repeated push stands there twice; reads
+put them in order. The answer is the length: what has grown to half more than a timeline's length is cut by what arrived
+first, and the floor moves up to the newest post that is cut off.
 
-`g` is the generation that the timeline reflects (see feed_generations in Postgres), `b` the millisecond it
-was built, `p` the followed authors whose posts are pulled, `a` the millisecond as of which that is known.
-
-All keys that one server-side step touches share the hash tag `{<user>}`.
+Who has no timeline has a first page kept here, and behind it what was pushed since it was pulled: with anything among
+it that belongs on the page, the page is out of date.
 """
 
 from feed_svc.cache.records import Records

@@ -71,7 +71,7 @@ class Records:
                 pipeline.set(_post(record.post_id), value, ex=_about(POST_SECONDS))
             for one in summaries:
                 arguments = (f"{one.version:0{VERSION_DIGITS}}", _about(AUTHOR_SECONDS), one.body)
-                pipeline.fcall("heliograph_put_summary", 1, _author(one.user_id), *arguments)
+                pipeline.fcall("heliograph_keep_author", 1, _author(one.user_id), *arguments)
             await pipeline.execute()
 
     def forget_post(self, post_id: PostId) -> None:

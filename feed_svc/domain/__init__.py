@@ -20,8 +20,6 @@ from feed_svc.domain.feeds import (
     entry_source,
     is_visible,
     merge_newest_first,
-    place_of,
-    time_of_place,
 )
 from feed_svc.domain.limits import (
     MAX_EXPLAIN_SIZE,
@@ -120,7 +118,5 @@ __all__ = [
     "is_visible",
     "media_reference",
     "merge_newest_first",
-    "place_of",
     "stamp",
-    "time_of_place",
 ]  # fmt: skip

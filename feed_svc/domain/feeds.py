@@ -9,32 +9,19 @@ from itertools import pairwise
 
 from feed_svc.domain.people import AuthorSummary
 from feed_svc.domain.posts import DeliveryMode, PostId, Record, UserId
-from mesh.ids import created_at
 
 FIRST_POSITION = PostId(2**63 - 1)
 """Before every post: where a feed begins."""
-COMPLETE = -1
+COMPLETE = PostId(0)
 """The floor of a timeline that holds everything: no post lies below it."""
-PLACE_BITS = 10
-"""Low bits of a post id that a timeline's score leaves out, so that a double holds it exactly."""
-
-
-def place_of(post_id: int) -> int:
-    """Return a post's place in timelines, which a double holds exactly; close posts of one node may share one."""
-    return post_id >> PLACE_BITS
-
-
-def time_of_place(place: int) -> datetime:
-    """Return when posts of a place were created, to the millisecond."""
-    return created_at(place << PLACE_BITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
     """What Redis says of a viewer's feed below a position. A `floor` of `None`: there is no timeline."""
 
-    floor: int | None
-    """Place from which on down the timeline knows nothing; `COMPLETE` when it holds everything."""
+    floor: PostId | None
+    """From this post on down the timeline knows nothing; `COMPLETE` when it holds everything."""
     post_ids: tuple[PostId, ...]
     """Above the floor, newest first, at most as many as were asked for."""
     is_cut: bool
@@ -53,7 +40,7 @@ class Home:
     @property
     def is_usable(self) -> bool:
         """Whether there is a finished timeline."""
-        return self.floor is not None and self.generation is not None
+        return self.floor is not None
 
 
 @dataclass(frozen=True, slots=True)

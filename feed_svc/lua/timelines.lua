@@ -1,203 +1,178 @@
-#!lua name=heliograph_feed
+#!lua name=heliograph_home
 
--- Timelines, described in feed_svc/cache: a sorted set of the newest posts a person, whose member "floor" marks where the
--- timeline's knowledge ends; a set without it is not a timeline, whatever stands in it. Beside it a hash: g = generation
--- that the timeline reflects, b = when it was built, p = followed authors who are pulled, a = as of when that is known.
--- And the shelf: a list of pieces, each of them older posts joined by commas, all newest first.
+-- Timelines, described in feed_svc/cache: a list whose first element is a mark that says what the list is, and behind it
+-- post ids as they arrived. The marks:
+--   timeline <floor> <generation> <built> <as of> <followed authors who are pulled, joined by commas>
+--   building <token of the builder>
+--   page <generation> <post ids, joined by commas>, or only page while it is being pulled
 
-local BEING_BUILT = '-9007199254740991'
+local TIMELINE = '^timeline (%d+) (%d+) (%d+) (%d+) ([%d,]*)$'
+-- Lua holds no more values than 8,000 at once.
+local AT_ONCE = 1000
 
--- Post ids don't fit a Lua number: they are compared as text, and divided in two parts.
+-- Post ids don't fit a Lua number: they are compared as text.
 local function is_newer(one, other)
     return #one > #other or #one == #other and one > other
 end
 
-local function score_of(id)
-    local high, low = tonumber(string.sub(id, 1, -10)) or 0, tonumber(string.sub(id, -9))
-    -- 10^9 = 976562 * 2^10 + 512
-    return string.format('%.0f', -(high * 976562 + math.floor((high * 512 + low) / 1024)))
+-- Return floor, generation, built, as of, pulled; nothing unless there is a finished timeline.
+local function read_timeline(key)
+    return string.match(redis.call('LINDEX', key, 0) or '', TIMELINE)
 end
 
--- Put ids onto a shelf among which they belong, in pieces of a size; ids that stand there already are not doubled.
-local function sort_in(key, ids, size)
-    local seen = {}
-    for _, id in ipairs(ids) do
-        seen[id] = true
+local function write_timeline(key, ...)
+    redis.call('LSET', key, 0, table.concat({'timeline', ...}, ' '))
+end
+
+local function push(command, key, ids, first)
+    for start = first, #ids, AT_ONCE do
+        redis.call(command, key, unpack(ids, start, math.min(start + AT_ONCE - 1, #ids)))
     end
-    for id in string.gmatch(table.concat(redis.call('LRANGE', key, 0, -1), ','), '%d+') do
+end
+
+-- Put the posts of a list in order, each once, as if they had arrived in the order in which they were made.
+local function sort(key)
+    local ids, seen = {}, {}
+    for _, id in ipairs(redis.call('LRANGE', key, 1, -1)) do
         if not seen[id] then
+            seen[id] = true
             ids[#ids + 1] = id
         end
     end
-    table.sort(ids, is_newer)
-    redis.call('DEL', key)
-    for first = 1, #ids, size do
-        redis.call('RPUSH', key, table.concat(ids, ',', first, math.min(first + size - 1, #ids)))
-    end
+    table.sort(ids, function(one, other) return is_newer(other, one) end)
+    redis.call('LTRIM', key, 0, 0)
+    push('RPUSH', key, ids, 1)
 end
 
--- Read a timeline below a place, with all that a feed read wants to know of its viewer, in one answer.
--- KEYS 1: timeline, 2: its hash, 3: its shelf, 4: pulled first page. ARGV 1: score to begin with, 2: most members.
--- Returns {score of the floor or nil, members joined by commas, how many these are, generation or nil, pulled authors or
--- nil, as of, milliseconds left to live, page or nil, shelf or '' when the members are all newer}.
-local function read_home(keys, args)
-    local floor = redis.call('ZSCORE', keys[1], 'floor')
-    if not floor then
-        local newest = redis.call('ZRANGE', keys[1], 0, 0)
-        return {false, newest[1] or '', 0, false, false, false, -2, redis.call('GET', keys[4]), ''}
+-- Cut off what arrived first, but for so many posts; the floor moves up to the newest post that is cut off, so that no
+-- gap opens above it.
+-- KEYS 1: list. ARGV 1: how many posts stay. Returns how many were cut off.
+local function trim(keys, args)
+    local surplus = redis.call('LLEN', keys[1]) - 1 - args[1]
+    local floor, generation, built, as_of, pulled = read_timeline(keys[1])
+    if surplus <= 0 or not floor then
+        return 0
     end
-    local members = redis.call('ZRANGE', keys[1], args[1], '+inf', 'BYSCORE', 'LIMIT', 0, args[2])
-    local about = redis.call('HMGET', keys[2], 'g', 'p', 'a')
-    local last, shelf = members[tonumber(args[2])], ''
-    local newest = string.match(redis.call('LINDEX', keys[3], 0) or '', '^%d+')
-    if newest and not (last and last ~= 'floor' and is_newer(last, newest)) then
-        shelf = table.concat(redis.call('LRANGE', keys[3], 0, -1), ',')
+    for _, id in ipairs(redis.call('LRANGE', keys[1], 1, surplus)) do
+        if is_newer(id, floor) then
+            floor = id
+        end
     end
-    local life = redis.call('PTTL', keys[1])
-    return {floor, table.concat(members, ','), #members, about[1], about[2], about[3], life, false, shelf}
+    redis.call('LTRIM', keys[1], surplus, -1)
+    write_timeline(keys[1], floor, generation, built, as_of, pulled)
+    return surplus
 end
 
--- Put what a timeline's set has beyond its newest posts onto the shelf, as a piece, and cut the shelf.
--- KEYS 1: timeline, 2: its shelf. ARGV 1: how many posts the set keeps, 2: size of a piece, 3: how many pieces the shelf
--- may have, 4: life of the shelf in seconds. Returns how many posts were put onto it.
-local function fold(keys, args)
-    local floor = redis.call('ZSCORE', keys[1], 'floor')
-    if not floor or tonumber(floor) == tonumber(BEING_BUILT) then
-        return 0
-    end
-    local moved = redis.call('ZRANGE', keys[1], args[1], -1)
-    for place = #moved, 1, -1 do
-        if moved[place] == 'floor' then
-            table.remove(moved, place)
-            break
-        end
-    end
-    local count = #moved
-    if count == 0 then
-        return 0
-    end
-    redis.call('ZREMRANGEBYRANK', keys[1], args[1], -1)
-    -- Posts that share a place stand in any order, which the margins of reading allow for.
-    local newest = string.match(redis.call('LINDEX', keys[2], 0) or '', '^%d+')
-    if count <= 2 * args[2] and (not newest or is_newer(moved[count], newest)) then
-        redis.call('LPUSH', keys[2], table.concat(moved, ','))
-    else
-        sort_in(keys[2], moved, tonumber(args[2]))
-    end
-    redis.call('EXPIRE', keys[2], args[4])
-    while redis.call('LLEN', keys[2]) > tonumber(args[3]) do
-        -- The floor moves up to the newest post that is cut off, so that no gap opens above it.
-        local score = score_of(string.match(redis.call('RPOP', keys[2]), '^%d+'))
-        if tonumber(score) < tonumber(floor) then
-            floor = score
-        end
-    end
-    redis.call('ZADD', keys[1], floor, 'floor')
-    return count
+-- Read a list, and how many milliseconds it lives.
+-- KEYS 1: list. Returns {mark or nil, post ids joined by commas, milliseconds left to live}.
+local function read_home(keys)
+    local all = redis.call('LRANGE', keys[1], 0, -1)
+    return {all[1] or false, table.concat(all, ',', 2), redis.call('PTTL', keys[1])}
 end
 
 -- Take posts out of a timeline, as long as it reflects the generation at which they were found not to belong there: a
 -- follow since has put them back.
--- KEYS 1: timeline, 2: its hash, 3: its shelf. ARGV 1: generation, 2...: post ids. Returns how many were removed.
+-- KEYS 1: list. ARGV 1: generation, 2...: post ids. Returns how many were removed.
 local function remove_posts(keys, args)
-    if redis.call('HGET', keys[2], 'g') ~= args[1] then
+    local _, generation = read_timeline(keys[1])
+    if generation ~= args[1] then
         return 0
     end
-    local removed, gone = 0, {}
+    local removed = 0
     for i = 2, #args do
-        removed = removed + redis.call('ZREM', keys[1], args[i])
-        gone[args[i]] = true
-    end
-    for place, piece in ipairs(redis.call('LRANGE', keys[3], 0, -1)) do
-        local before, kept = removed, {}
-        for id in string.gmatch(piece, '%d+') do
-            if gone[id] then
-                removed = removed + 1
-            else
-                kept[#kept + 1] = id
-            end
-        end
-        -- A piece keeps one id at least: it says where the piece stands. What may not be seen is hidden at reading.
-        if removed > before and #kept > 0 then
-            redis.call('LSET', keys[3], place - 1, table.concat(kept, ','))
-        end
+        removed = removed + redis.call('LREM', keys[1], 0, args[i])
     end
     return removed
 end
 
 -- Put posts into a timeline that exists, and note the generation that it reflects by that.
--- KEYS 1: timeline, 2: its hash. ARGV 1: generation before, 2: generation after, 3: score of the floor down to which these
--- are all that is new, '' for all the way down, 4: pulled authors or '', 5: as of, 6...: score and post id in turn.
+-- KEYS 1: list. ARGV 1: generation before, 2: generation after, 3: floor down to which these are all that is new, '' for
+-- all the way down, 4: pulled authors, 5: as of, '' when they are not known, 6: how many posts stay, 7...: post ids.
 -- Returns 1, or 0 when there is no timeline. The generation stays, and the next read builds anew, when something is still
 -- missing: the generation before isn't the one that the timeline reflects (somebody else's change), or the timeline
--- reaches further down than the posts (it was being built when its floor was asked for).
+-- reaches further down than the posts (a failover has brought an older one back).
 local function add_posts(keys, args)
-    local floor = redis.call('ZSCORE', keys[1], 'floor')
+    local floor, generation, built, as_of, pulled = read_timeline(keys[1])
     if not floor then
         return 0
     end
-    for i = 6, #args, 2 do
-        redis.call('ZADD', keys[1], args[i], args[i + 1])
-    end
-    local is_deep = args[3] == '' or tonumber(floor) <= tonumber(args[3])
-    if is_deep and redis.call('HGET', keys[2], 'g') == args[1] then
-        redis.call('HSET', keys[2], 'g', args[2])
+    local is_deep = args[3] == '' or not is_newer(args[3], floor)
+    if is_deep and generation == args[1] then
         if args[5] ~= '' then
-            redis.call('HSET', keys[2], 'p', args[4], 'a', args[5])
+            pulled, as_of = args[4], args[5]
         end
+        write_timeline(keys[1], floor, args[2], built, as_of, pulled)
+    end
+    push('RPUSH', keys[1], args, 7)
+    if #args > 7 then
+        -- Old posts of somebody newly followed must not push out what is newer.
+        sort(keys[1])
+        trim(keys, {args[6]})
     end
     return 1
 end
 
 -- Begin to build a timeline: from now on pushes reach it, and it says that it knows nothing yet.
--- KEYS 1: timeline, 2: its hash, 3: its shelf, 4: its build lock. ARGV 1: token of the builder, 2: life of the lock in
--- seconds, 3: generation that a timeline must reflect to be kept, '' to build in any case. Returns 1 when this builder may
--- go on, 0 when there is such a timeline or another builder.
+-- KEYS 1: list. ARGV 1: token of the builder, 2: seconds after which another builder may begin, 3: generation that a
+-- timeline must reflect to be kept, '' to build in any case. Returns 1 when this builder may go on, 0 when there is such a
+-- timeline or another builder.
 local function open_timeline(keys, args)
-    if args[3] ~= '' and redis.call('ZSCORE', keys[1], 'floor') and redis.call('HGET', keys[2], 'g') == args[3] then
+    local _, generation = read_timeline(keys[1])
+    local is_being_built = string.find(redis.call('LINDEX', keys[1], 0) or '', '^building ')
+    if is_being_built or generation and generation == args[3] then
         return 0
     end
-    if not redis.call('SET', keys[4], args[1], 'NX', 'EX', args[2]) then
-        return 0
-    end
-    redis.call('DEL', keys[1], keys[2], keys[3])
-    redis.call('ZADD', keys[1], BEING_BUILT, 'floor')
-    redis.call('EXPIRE', keys[1], args[2] * 2)
+    redis.call('DEL', keys[1])
+    redis.call('RPUSH', keys[1], 'building ' .. args[1])
+    redis.call('EXPIRE', keys[1], args[2])
     return 1
 end
 
 -- Finish a timeline with what Postgres said after it was opened. Pushes that came meanwhile stay.
--- KEYS 1: timeline, 2: its hash, 3: its shelf, 4: its build lock. ARGV 1: token of the builder, 2: score of the floor,
--- 3: life of the timeline in seconds, 4: life of the shelf, 5: generation, 6: when it was built, 7: pulled authors, 8: as of,
--- 9: number of the shelf's pieces, then these, then score and post id in turn.
+-- KEYS 1: list. ARGV 1: token of the builder, 2: life in seconds, 3: mark of the timeline, 4...: post ids, newest first.
 -- Returns 1, or 0 when the timeline was lost, or opened by somebody else, since.
 local function fill_timeline(keys, args)
-    if redis.call('GET', keys[4]) ~= args[1] or not redis.call('ZSCORE', keys[1], 'floor') then
+    if redis.call('LINDEX', keys[1], 0) ~= 'building ' .. args[1] then
         return 0
     end
-    local pieces = tonumber(args[9])
-    for i = 10, 9 + pieces do
-        redis.call('RPUSH', keys[3], args[i])
-    end
-    for i = 10 + pieces, #args, 2 do
-        redis.call('ZADD', keys[1], args[i], args[i + 1])
-    end
-    redis.call('ZADD', keys[1], args[2], 'floor')
-    redis.call('EXPIRE', keys[1], args[3])
-    redis.call('EXPIRE', keys[3], args[4])
-    redis.call('HSET', keys[2], 'g', args[5], 'b', args[6], 'p', args[7], 'a', args[8])
-    redis.call('EXPIRE', keys[2], args[3])
-    redis.call('DEL', keys[4])
+    redis.call('LPOP', keys[1])
+    push('LPUSH', keys[1], args, 4)
+    redis.call('LPUSH', keys[1], args[3])
+    redis.call('EXPIRE', keys[1], args[2])
     return 1
 end
 
 -- Note who is pulled, unless the viewer's own doing has gone on since.
--- KEYS 1: hash of a timeline. ARGV 1: generation, 2: pulled authors, 3: as of. Returns 1 when it was noted.
+-- KEYS 1: list. ARGV 1: generation, 2: pulled authors, 3: as of. Returns 1 when it was noted.
 local function note_pulled(keys, args)
-    if redis.call('HGET', keys[1], 'g') ~= args[1] then
+    local floor, generation, built = read_timeline(keys[1])
+    if generation ~= args[1] then
         return 0
     end
-    redis.call('HSET', keys[1], 'p', args[2], 'a', args[3])
+    write_timeline(keys[1], floor, generation, built, args[3], args[2])
+    return 1
+end
+
+-- Before a first page is pulled for somebody without a timeline: from now on it is known what is pushed.
+-- KEYS 1: list. ARGV 1: life in milliseconds. Returns 1 when there was nothing.
+local function open_page(keys, args)
+    if redis.call('EXISTS', keys[1]) == 1 then
+        return 0
+    end
+    redis.call('RPUSH', keys[1], 'page')
+    redis.call('PEXPIRE', keys[1], args[1])
+    return 1
+end
+
+-- Keep the page that was pulled since.
+-- KEYS 1: list. ARGV 1: life in milliseconds, 2: mark of the page. Returns 1, or 0 when a timeline was begun, or nothing
+-- is known of what was pushed.
+local function fill_page(keys, args)
+    if not string.find(redis.call('LINDEX', keys[1], 0) or '', '^page') then
+        return 0
+    end
+    redis.call('LSET', keys[1], 0, args[2])
+    redis.call('PEXPIRE', keys[1], args[1])
     return 1
 end
 
@@ -212,11 +187,13 @@ local function put_summary(keys, args)
     return 1
 end
 
-redis.register_function{function_name='heliograph_read_home', callback=read_home, flags={'no-writes'}}
-redis.register_function('heliograph_add_posts', add_posts)
-redis.register_function('heliograph_remove_posts', remove_posts)
-redis.register_function('heliograph_fold', fold)
-redis.register_function('heliograph_open_timeline', open_timeline)
-redis.register_function('heliograph_fill_timeline', fill_timeline)
-redis.register_function('heliograph_note_pulled', note_pulled)
-redis.register_function('heliograph_put_summary', put_summary)
+redis.register_function{function_name='heliograph_home_read', callback=read_home, flags={'no-writes'}}
+redis.register_function('heliograph_home_add', add_posts)
+redis.register_function('heliograph_home_remove', remove_posts)
+redis.register_function('heliograph_home_trim', trim)
+redis.register_function('heliograph_home_open', open_timeline)
+redis.register_function('heliograph_home_fill', fill_timeline)
+redis.register_function('heliograph_home_note_pulled', note_pulled)
+redis.register_function('heliograph_home_open_page', open_page)
+redis.register_function('heliograph_home_fill_page', fill_page)
+redis.register_function('heliograph_keep_author', put_summary)

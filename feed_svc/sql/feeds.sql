@@ -118,24 +118,23 @@ SELECT last_read_time FROM timelines WHERE user_id = %(user_id)s;
 -- The next followers of an author, behind `after`: how many, the last one, those who have a timeline that was read
 -- in one of two spans of time, and those among them who may have the app open. Ids are packed as big-endian 64-bit
 -- numbers, which costs a hundredth of as many rows. An array, not a join: a join reads all timelines there are (83 ms
--- instead of 14 for 5,000 of 100,000).
+-- instead of 3 for 5,000 of 100,000).
 WITH chunk AS MATERIALIZED (
-    SELECT follower_id FROM followers
-    WHERE followee_id = %(author_id)s AND follower_id > %(after)s
-    ORDER BY follower_id
-    LIMIT %(limit)s
-), reached AS MATERIALIZED (
-    SELECT t.user_id AS follower_id, t.last_read_time
-    FROM timelines t
-    WHERE t.user_id = ANY (ARRAY(SELECT follower_id FROM chunk))
-      AND (t.last_read_time >= %(read_from)s AND t.last_read_time < %(read_until)s
-           OR t.last_read_time >= %(read_again_from)s)
+    SELECT ARRAY(
+        SELECT follower_id FROM followers
+        WHERE followee_id = %(author_id)s AND follower_id > %(after)s
+        ORDER BY follower_id
+        LIMIT %(limit)s
+    ) AS ids
 )
-SELECT (SELECT count(*) FROM chunk) AS scanned,
-       (SELECT max(follower_id) FROM chunk) AS last_follower_id,
-       coalesce((SELECT string_agg(int8send(follower_id), '') FROM reached), '') AS reached,
-       coalesce((SELECT string_agg(int8send(follower_id), '') FROM reached
-                 WHERE last_read_time >= %(live_from)s), '') AS live;
+SELECT cardinality((SELECT ids FROM chunk)) AS scanned,
+       (SELECT ids[cardinality(ids)] FROM chunk) AS last_follower_id,
+       coalesce(string_agg(int8send(t.user_id), ''), '') AS reached,
+       coalesce(string_agg(int8send(t.user_id), '') FILTER (WHERE t.last_read_time >= %(live_from)s), '') AS live
+FROM timelines t
+WHERE t.user_id = ANY ((SELECT ids FROM chunk)::bigint[])
+  AND (t.last_read_time >= %(read_from)s AND t.last_read_time < %(read_until)s
+       OR t.last_read_time >= %(read_again_from)s);
 
 -- name: finish_fan_out
 -- Once: when fan-out had reached everybody.

@@ -83,7 +83,7 @@ class FanOuts(Base):
                 read_again_from=read_again_from,
                 live_from=live_from,
             )
-        assert chunk is not None  # noqa: S101 - the query has no FROM, so it has one row
+        assert chunk is not None  # noqa: S101 - the query adds up, so it has one row
         return chunk
 
     async def finish_fan_out(self, author: UserId, post_id: PostId) -> float | None:

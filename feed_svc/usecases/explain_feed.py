@@ -15,12 +15,11 @@ from feed_svc.domain import (
     drop_rule,
     entry_source,
     merge_newest_first,
-    place_of,
-    time_of_place,
 )
 from feed_svc.errors import UserNotFound
 from feed_svc.store import Store
 from mesh.clock import from_ms
+from mesh.ids import created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,17 @@ class ExplainFeed:
         size = checked_explain_size(page_size)
         if await self.store.generation(user) is None:
             raise UserNotFound
-        stored, floor, built_ms = await self.timelines.members_of(user)
-        known = [post_id for post_id in stored if floor is not None and place_of(post_id) > floor]
-        build_time = from_ms(built_ms) if built_ms is not None else None
+        known, mark = await self.timelines.members_of(user)
+        build_time = from_ms(mark.built_ms) if mark is not None else None
         pulled = await self.store.pull_feed(user, before=before, limit=size + 1)
         considered = merge_newest_first([one for one in known if one < before], pulled)
         page = considered[:size]
         state = TimelineState(
-            exists=floor is not None and build_time is not None,
+            exists=mark is not None,
             entry_count=len(known),
-            floor_time=time_of_place(floor) if floor is not None and floor != COMPLETE else None,
+            floor_time=created_at(mark.floor) if mark is not None and mark.floor != COMPLETE else None,
             build_time=build_time,
-            last_read_time=await self.store.last_read_time(user) if floor is not None else None,
+            last_read_time=await self.store.last_read_time(user) if mark is not None else None,
             pulled_author_count=len(await self.store.pulled_authors_of(user)),
         )
         facts = await self.store.explain_posts(user, page)

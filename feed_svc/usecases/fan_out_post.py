@@ -25,8 +25,6 @@ MARGIN = timedelta(seconds=60)
 """More than clocks of processes and of the database are apart."""
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-CHECKED_SHARE = 16
-"""Lengths of timelines are checked with every so manieth post."""
 
 _deliveries = Counter("feed_deliveries", "Posts pushed into timelines")
 _seconds = Histogram(
@@ -109,15 +107,10 @@ class FanOutPost:
         )
         reached = ids_of(chunk.reached)
         if len(reached):
-            await self.timelines.push_post(post_id, reached, check_length=_is_checked(post_id))
-            _deliveries.inc(len(reached))
+            _deliveries.inc(await self.timelines.push_post(post_id, reached))
             self.tell.note(ids_of(chunk.live), post_id)
         return chunk.scanned, chunk.last_follower_id or after
 
     async def _finish(self, post_id: PostId, author: UserId) -> None:
         if (seconds := await self.store.finish_fan_out(author, post_id)) is not None:
             _seconds.observe(seconds)
-
-
-def _is_checked(post_id: PostId) -> bool:
-    return (post_id >> 22) % CHECKED_SHARE == 0

@@ -8,6 +8,7 @@ from prometheus_client import Counter
 
 from feed_svc.cache import Timelines
 from feed_svc.domain import (
+    COMPLETE,
     FIRST_POSITION,
     Home,
     Page,
@@ -176,7 +177,7 @@ class GetHomeFeed:
 
     async def _merged(self, viewer: UserId, home: Home, *, before: PostId, limit: int) -> Skeleton | None:
         """Return the skeleton above the timeline's floor; `None` when it ends before `limit`: go on by pull."""
-        is_end = not home.is_cut and home.floor == -1
+        is_end = not home.is_cut and home.floor == COMPLETE
         if home.generation is None or (len(home.post_ids) < limit and not is_end):
             return None
         authors = await self._pulled_authors(viewer, home)
@@ -205,19 +206,29 @@ class GetHomeFeed:
         if kept is not None and before == FIRST_POSITION and len(kept) >= limit:
             _reads.labels("page").inc()
             return Skeleton(kept[:limit], False, generation, None)
+        is_kept = home is not None and not is_below_floor and before == FIRST_POSITION
+
+        async def pull() -> list[PostId]:
+            if is_kept:
+                await self._open_page(viewer)
+            return await self.postgres_breaker.call(lambda: self.store.pull_feed(viewer, before=before, limit=limit))
+
         # The generation in the key: who comes after their own write never joins a read from before it.
-        post_ids = await self.flights.share(
-            (viewer, before, limit, generation),
-            lambda: self.postgres_breaker.call(lambda: self.store.pull_feed(viewer, before=before, limit=limit)),
-        )
+        post_ids = await self.flights.share((viewer, before, limit, generation), pull)
         _reads.labels("below_floor" if is_below_floor else "pull").inc()
-        if home is not None and not is_below_floor and before == FIRST_POSITION and len(post_ids) == limit:
-            await self._keep_page(viewer, post_ids, generation)
+        if is_kept and len(post_ids) == limit:
+            await self._fill_page(viewer, post_ids, generation)
         return Skeleton(post_ids, len(post_ids) < limit, generation, home if is_below_floor else None)
 
-    async def _keep_page(self, viewer: UserId, post_ids: list[PostId], generation: int) -> None:
+    async def _open_page(self, viewer: UserId) -> None:
         try:
-            await self.timelines.put_page(viewer, post_ids, generation=generation)
+            await self.timelines.open_page(viewer)
+        except TROUBLE as error:
+            _log.warning("page_not_opened", error=type(error).__name__)
+
+    async def _fill_page(self, viewer: UserId, post_ids: list[PostId], generation: int) -> None:
+        try:
+            await self.timelines.fill_page(viewer, post_ids, generation=generation)
         except TROUBLE as error:
             _log.warning("page_not_kept", error=type(error).__name__)
 

@@ -16,9 +16,6 @@ from mesh.telemetry import get_logger
 
 _log = get_logger(__name__)
 
-PLACE_IDS = 1024
-"""Ids that share a place in timelines."""
-
 
 @dataclass(frozen=True, slots=True)
 class KeepTimeline:
@@ -42,20 +39,19 @@ class KeepTimeline:
         of post and edge commits second sees the other.
         """
         try:
-            floor = await self.timelines.floor_of(follower)
-            if floor is None:
+            mark = await self.timelines.mark_of(follower)
+            if mark is None:
                 return
             as_of_ms = self.clock.now_ms()
-            above = max(floor, 0) * PLACE_IDS
             limit = 2 * self.timelines.timeline_length
-            post_ids = await self.store.author_posts_above(followee, above=above, limit=limit)
+            post_ids = await self.store.author_posts_above(followee, above=mark.floor, limit=limit)
             pulled = await self.store.pulled_authors_of(follower)
             if len(post_ids) == limit:
                 # More than a timeline holds: to add only the newest would leave a hole above the floor.
                 await self.timelines.drop(follower)
                 return
             await self.timelines.add_posts(
-                follower, post_ids, generation=generation, floor=floor, pulled=pulled, as_of_ms=as_of_ms
+                follower, post_ids, generation=generation, floor=mark.floor, pulled=pulled, as_of_ms=as_of_ms
             )
         except (*TROUBLE, Unavailable) as error:
             _log.warning("follow_not_backfilled", error=type(error).__name__)
@@ -72,14 +68,12 @@ class KeepTimeline:
 
         The generation is read before the relation: when they follow each other again in between, the posts stay.
         """
-        generation = await self.timelines.generation_of(viewer)
-        floor = await self.timelines.floor_of(viewer)
-        if floor is None or generation is None:
+        mark = await self.timelines.mark_of(viewer)
+        if mark is None:
             return
         relations = await self.store.relations(viewer, [author])
         if author in relations.followed:
             return
-        above = max(floor, 0) * PLACE_IDS
         limit = 2 * self.timelines.timeline_length
-        gone = await self.store.author_posts_above(author, above=above, limit=limit)
-        await self.timelines.remove_posts(viewer, gone, generation=generation)
+        gone = await self.store.author_posts_above(author, above=mark.floor, limit=limit)
+        await self.timelines.remove_posts(viewer, gone, generation=mark.generation)

@@ -17,6 +17,8 @@ import psycopg
 from redis.asyncio import Redis
 
 from devstack.trouble import Trouble
+from feed_svc.cache.marks import TimelineMark, read_mark
+from feed_svc.domain import COMPLETE
 from tests.chaos.check import Check
 from tests.chaos.feed_world import LENGTH, WORKERS, World, compare, open_world
 from tests.chaos.storm import Storm, freeze, kill
@@ -25,7 +27,7 @@ SABOTAGES = {
     "ack_before_last_chunk": "a chunk is acknowledged before it is done (F6)",
     "one_lane": "all authors stand in one line, and a giant's post is one piece (F3)",
     "no_read_rules": "what a timeline holds is shown as it is (F1)",
-    "zadd_to_missing_timeline": "a set that a push has made is taken for a timeline (F4)",
+    "rpush_to_missing_timeline": "a push makes a timeline where there is none (F4)",
     "no_stale_page": "no page is kept for bad times (F4)",
 }
 
@@ -49,7 +51,7 @@ async def run(check: Check) -> None:
             "ack_before_last_chunk": _kill_fan_outs,
             "one_lane": _post_behind_giants,
             "no_read_rules": _storm,
-            "zadd_to_missing_timeline": _lose_stores,
+            "rpush_to_missing_timeline": _lose_stores,
             "no_stale_page": _lose_stores,
         }
         parts = (_kill_fan_outs, _post_behind_giants, _storm, _lose_stores)
@@ -94,9 +96,9 @@ async def _populate(world: World) -> None:
             await connection.execute(statement.encode(), {"first": FIRST_FOLLOWER, **values})
     async with Redis.from_url(world.stack.redis.admin_url()) as server:
         pipeline = server.pipeline(transaction=False)
+        empty = str(TimelineMark(COMPLETE, 0, 1, 0, frozenset()))
         for follower in range(FIRST_FOLLOWER, last + 1):
-            pipeline.zadd(f"tl:{{{follower}}}", {"floor": 1})
-            pipeline.hset(f"tlm:{{{follower}}}", mapping={"g": 0, "b": 1, "p": "", "a": 0})
+            pipeline.rpush(f"home:{{{follower}}}", empty)
         await pipeline.execute()
 
 
@@ -118,21 +120,20 @@ async def _kill_fan_outs(world: World, found: Counter[str]) -> None:
         for follower in range(FIRST_FOLLOWER, FIRST_FOLLOWER + GIANT_FOLLOWERS, 1_000):
             pipeline = server.pipeline(transaction=False)
             for one in range(follower, follower + 1_000):
-                pipeline.zrange(f"tl:{{{one}}}", 0, -1, withscores=True)
-                pipeline.lrange(f"tls:{{{one}}}", 0, -1)
-            answers = await pipeline.execute()
-            for members, pieces in zip(answers[::2], answers[1::2], strict=True):
-                found += _compare_stored(dict(members), pieces, posts)
+                pipeline.lrange(f"home:{{{one}}}", 0, -1)
+            for stored in await pipeline.execute():
+                found += _compare_stored(stored, posts)
     for reader in random.sample(range(FIRST_FOLLOWER, FIRST_FOLLOWER + GIANT_FOLLOWERS), READERS):
         found += compare(await world.feed(reader), await world.oracle(reader))
     check.count("timelines_compared", GIANT_FOLLOWERS)
 
 
-def _compare_stored(members: dict[bytes, float], pieces: list[bytes], posts: list[int]) -> Counter[str]:
+def _compare_stored(arrivals: list[bytes], posts: list[int]) -> Counter[str]:
     """Compare what Redis holds above the floor with the posts that there are."""
-    floor = -int(members.pop(b"floor"))
-    stored = {int(one) for one in (*members, *b",".join(pieces).split(b",")) if one}
-    missing = sum(post not in stored for post in posts if post >> 10 > floor)
+    mark = read_mark(arrivals[0])
+    assert isinstance(mark, TimelineMark)
+    stored = {int(one) for one in arrivals[1:]}
+    missing = sum(post not in stored for post in posts if post > mark.floor)
     # More than that may not be cut off.
     too_short = len(stored) < min(len(posts), LENGTH // 2)
     return Counter(missing=missing + too_short, extra=len(stored - set(posts)))

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from feed_svc.usecases import fan_out_post
 from tests.fixtures.nats import NatsUrlOf
 from tests.fixtures.postgres import NewDatabase
 from tests.integration.feed_svc.world import World, open_world
@@ -36,9 +35,3 @@ async def world(new_database: NewDatabase, redis_url: str, nats_url_of: NatsUrlO
         world.parts.get_home_feed.postgres_breaker._call_seconds = 10.0
         world.start_workers()
         yield world
-
-
-@pytest.fixture(autouse=True)
-def look_at_every_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fold whenever a timeline has grown too long, not with every sixteenth post: the tests' timelines are short."""
-    monkeypatch.setattr(fan_out_post, "CHECKED_SHARE", 1)

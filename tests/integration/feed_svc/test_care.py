@@ -116,8 +116,9 @@ async def test_a_hole_is_found_by_command_and_in_the_background_and_mended_by_a_
     await background.in_background()
     assert gauge() == 0
     assert (await verified(world, sample_size=6)).users_checked == 6
-    generation = await world.parts.timelines.generation_of(1)  # type: ignore[arg-type]
-    await world.parts.timelines.remove_posts(1, [posts[2]], generation=generation)  # type: ignore[arg-type, list-item]
+    mark = await world.parts.timelines.mark_of(1)  # type: ignore[arg-type]
+    assert mark is not None
+    await world.parts.timelines.remove_posts(1, [posts[2]], generation=mark.generation)  # type: ignore[arg-type, list-item]
     reply = await verified(world, sample_size=6, seed=7)
     assert (reply.missing_count, reply.extra_count, reply.doubled_count, reply.out_of_order_count) == (1, 0, 0, 0)
     assert [(one.user_id, one.post_id, one.kind) for one in reply.differences] == [
@@ -211,8 +212,8 @@ async def test_a_timeline_that_nobody_has_read_for_long_goes_and_comes_back_with
         await connection.execute("UPDATE timelines SET last_read_time = now() - interval '31 days' WHERE user_id = 1")
     evict = EvictTimelines(world.parts.store, world.parts.timelines, 30 * 86_400.0)
     assert await evict() == 1
-    assert await world.parts.timelines.generation_of(1) is None  # type: ignore[arg-type]
-    assert await world.parts.timelines.generation_of(2) is not None  # type: ignore[arg-type]
+    assert await world.parts.timelines.mark_of(1) is None  # type: ignore[arg-type]
+    assert await world.parts.timelines.mark_of(2) is not None  # type: ignore[arg-type]
     newer = await world.post(3)
     await world.caught_up()
     assert await world.feed(1) == await world.feed(2) == [newer, post]
@@ -227,7 +228,7 @@ async def test_a_read_after_an_hour_keeps_a_timeline_from_being_evicted(world: W
     await world.warm(1)
     async with world.parts.store.transaction() as connection:
         await connection.execute("UPDATE timelines SET last_read_time = now() - interval '31 days'")
-    await world.redis.expire("tl:{1}", 3600)
+    await world.redis.expire("home:{1}", 3600)
     await world.page(1, size=1)
     assert await EvictTimelines(world.parts.store, world.parts.timelines, 30 * 86_400.0)() == 0
-    assert await world.redis.ttl("tl:{1}") > 30 * 86_400
+    assert await world.redis.ttl("home:{1}") > 30 * 86_400

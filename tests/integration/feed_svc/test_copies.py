@@ -55,7 +55,7 @@ async def test_a_kept_page_lives_for_half_a_minute_more_or_less(cold: World) -> 
     for person in range(3, 33):
         await cold.follow(person, 2)
         await cold.page(person, size=2)
-        lives.append(await cold.redis.pttl(f"page:{{{person}}}") / 1000)
+        lives.append(await cold.redis.pttl(f"home:{{{person}}}") / 1000)
     assert 23 < min(lives) <= max(lives) <= 36
     assert max(lives) - min(lives) > 2  # they don't all end in the same moment
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from devstack.faults import TcpProxy
+from feed_svc.cache.marks import TimelineMark
 from feed_svc.domain import COMPLETE
 from mesh.errors import Unavailable
 from mesh.flight import SingleFlight
@@ -42,7 +43,7 @@ async def test_F4_a_flushed_redis_gives_the_same_first_page_at_once_and_a_new_ti
 
 
 async def _has_timeline(world: World) -> bool:
-    return await world.parts.timelines.generation_of(READER) is not None  # type: ignore[arg-type]
+    return await world.parts.timelines.mark_of(READER) is not None  # type: ignore[arg-type]
 
 
 async def test_F4_a_push_after_the_flush_makes_no_timeline_of_one_post(world: World) -> None:
@@ -58,12 +59,12 @@ async def test_F4_sabotaged_by_a_push_that_makes_a_timeline_the_same_check_fails
     timelines = type(world.parts.timelines)
     push = timelines.push_post
 
-    async def as_if_it_were_one(self, post_id, users, *, check_length):
-        await push(self, post_id, users, check_length=check_length)
+    async def as_if_it_were_one(self, post_id, users):
         for user in users.tolist():
             generation = await world.parts.store.generation(user)
-            await world.redis.zadd(f"tl:{{{user}}}", {"floor": -COMPLETE})
-            await world.redis.hset(f"tlm:{{{user}}}", mapping={"g": generation, "p": "", "a": 0, "b": 0})
+            mark = TimelineMark(COMPLETE, generation, 0, 0, frozenset())
+            await world.redis.rpush(f"home:{{{user}}}", str(mark))
+        return await push(self, post_id, users)
 
     monkeypatch.setattr(timelines, "push_post", as_if_it_were_one)
     await world.flush_redis()

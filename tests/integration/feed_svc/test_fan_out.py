@@ -54,11 +54,10 @@ async def _left_over(world: World, kill: Callable[[], Awaitable[None]], *, withi
         has_ended = False  # what is missing by that shows below
     missing = extra = 0
     for follower in FOLLOWERS:
-        stored = set((await world.parts.timelines.members_of(follower))[0])  # type: ignore[arg-type]
-        floor = await world.parts.timelines.floor_of(follower)  # type: ignore[arg-type]
-        above = {post for post in posts if floor is not None and post >> 10 > floor}
-        missing += len(above - stored) + (floor is None)
-        extra += len(stored - posts)
+        stored, mark = await world.parts.timelines.members_of(follower)  # type: ignore[arg-type]
+        above = {post for post in posts if mark is not None and post > mark.floor}
+        missing += len(above - set(stored)) + (mark is None)
+        extra += len(set(stored) - posts)
     assert missing or has_ended
     return missing, extra
 
@@ -95,9 +94,9 @@ async def _order_of_pushes(world: World, monkeypatch: pytest.MonkeyPatch) -> tup
     pushed: list[int] = []
     push_post = Timelines.push_post
 
-    async def noted(self: Timelines, post_id: int, users: object, *, check_length: bool) -> None:
+    async def noted(self: Timelines, post_id: int, users: object) -> int:
         pushed.append(post_id)
-        await push_post(self, post_id, users, check_length=check_length)  # type: ignore[arg-type]
+        return await push_post(self, post_id, users)  # type: ignore[arg-type]
 
     await world.kill_workers()
     giants = [await world.post(GIANT) for _ in range(3)]

@@ -19,17 +19,17 @@ async def fan(world: World) -> World:
     return world
 
 
-def after(monkeypatch, store, name, then):
-    """Have something happen once, right after a method of the store has had its answer."""
-    real = getattr(type(store), name)
+def after(monkeypatch, asked, name, then):
+    """Have something happen once, right after a method of the store, or of Redis' side, has had its answer."""
+    real = getattr(type(asked), name)
 
     async def answered(self, *args, **options):
         answer = await real(self, *args, **options)
-        monkeypatch.setattr(type(store), name, real)
+        monkeypatch.setattr(type(asked), name, real)
         await then()
         return answer
 
-    monkeypatch.setattr(type(store), name, answered)
+    monkeypatch.setattr(type(asked), name, answered)
 
 
 async def test_F1_a_purge_that_is_late_removes_nothing_of_a_new_follow(fan: World, monkeypatch) -> None:
@@ -72,6 +72,6 @@ async def test_F1_a_follow_while_the_timeline_is_built_is_not_forgotten(world: W
     after(monkeypatch, world.parts.store, "pull_feed", stand_still)
     build = asyncio.create_task(world.parts.build(2))  # type: ignore[arg-type]
     await has_read.wait()
-    after(monkeypatch, world.parts.store, "author_posts_above", finish)
+    after(monkeypatch, world.parts.timelines, "mark_of", finish)
     await world.follow(2, 1)
     assert await world.feed(2) == await world.oracle(2) != []

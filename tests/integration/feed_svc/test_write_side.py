@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("redis_url", ["one server"], indirect=True)
 async def give_up(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[int]]:
     """Post while pushing fails for a reason that waiting can't mend; return the post and its dead letters."""
 
-    async def broken(self: Timelines, post_id: int, users: object, *, check_length: bool) -> None:
+    async def broken(self: Timelines, post_id: int, users: object) -> None:
         raise ValueError("broken")
 
     monkeypatch.setattr(workers, "TRIES", 2)
@@ -84,7 +84,7 @@ async def test_whoever_has_not_read_for_long_is_pushed_to_no_more_and_misses_not
     assert await evict() == 0
     after = await world.post(1)
     await world.caught_up()
-    assert await world.redis.exists("tl:{2}", "tls:{2}", "tlm:{2}") == 0
+    assert await world.redis.exists("home:{2}") == 0
     assert (await world.parts.timelines.members_of(3))[0] == [after, before]  # type: ignore[arg-type]
     assert await world.feed(2) == await world.feed(3) == [after, before]
 

@@ -8,13 +8,15 @@ import sys
 from dataclasses import replace
 
 if "feed_svc" in sys.orig_argv:
+    from feed_svc.cache import Timelines
+    from feed_svc.cache.marks import TimelineMark
+    from feed_svc.domain import COMPLETE
     from feed_svc.usecases import fan_out_post, get_home_feed
     from feed_svc.usecases.fan_out_post import FanOutPost
-    from feed_svc.usecases.get_home_feed import GetHomeFeed, LastPages
+    from feed_svc.usecases.get_home_feed import LastPages
     from feed_svc.workers import Workers
 
     fan_out_post.CHUNK = int(os.environ["FEED_CHUNK"])
-    fan_out_post.CHECKED_SHARE = 4
 
     match os.environ["FEED_SABOTAGE"]:
         case "ack_before_last_chunk":
@@ -36,20 +38,20 @@ if "feed_svc" in sys.orig_argv:
             Workers._consumer = lambda self, *arguments: replace(consumer(self, *arguments), concurrency=1)
         case "no_read_rules":
             get_home_feed.is_visible = lambda standing, viewer: True
-        case "zadd_to_missing_timeline":
-            read_home = GetHomeFeed._read_home
+        case "rpush_to_missing_timeline":
+            begin, push_post = FanOutPost.begin, Timelines.push_post
 
-            async def read_any_set(self, viewer, *, before, limit):
-                home = await read_home(self, viewer, before=before, limit=limit)
-                if home is None or home.floor is not None:
-                    return home
-                found = await self.timelines._client.zrange(f"tl:{{{viewer}}}", 0, -1)
-                if not found:
-                    return home
-                ids = sorted((int(one) for one in found if int(one) < before), reverse=True)
-                generation = await self.store.generation(viewer)
-                return replace(home, floor=-1, post_ids=tuple(ids), is_cut=False, generation=generation)
+            async def begin_for_all(self, *arguments, **options):
+                Timelines.store = self.store
+                await begin(self, *arguments, **options)
 
-            GetHomeFeed._read_home = read_any_set
+            async def push_to_all(self, post_id, users):
+                for user in users.tolist():
+                    if not await self._client.exists(f"home:{{{user}}}"):
+                        mark = TimelineMark(COMPLETE, await self.store.generation(user), 0, 0, frozenset())
+                        await self._client.rpush(f"home:{{{user}}}", str(mark))
+                return await push_post(self, post_id, users)
+
+            FanOutPost.begin, Timelines.push_post = begin_for_all, push_to_all
         case "no_stale_page":
             LastPages.keep = lambda self, viewer, page, *, page_size: None

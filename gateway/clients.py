@@ -18,12 +18,15 @@ from heliograph.media.v1 import media_service_pb2
 from heliograph.media.v1.media_service_pb2_grpc import MediaServiceStub
 from heliograph.story.v1 import story_service_pb2
 from heliograph.story.v1.story_service_pb2_grpc import StoryServiceStub
+from heliograph.story.v1.story_tray_view_pb2 import GetStoryTrayResponseView
 from mesh.grpc import client
 from mesh.grpc.tls import Credentials
 
 FEED_CALL = "/heliograph.feed.v1.FeedService/GetHomeFeed"
+TRAY_CALL = "/heliograph.story.v1.StoryService/GetStoryTray"
 
 GetHomeFeed = Callable[[feed_service_pb2.GetHomeFeedRequest], Awaitable[GetHomeFeedResponseView]]
+GetStoryTray = Callable[[story_service_pb2.GetStoryTrayRequest], Awaitable[GetStoryTrayResponseView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Clients:
 
     get_home_feed: GetHomeFeed
     """FeedService.GetHomeFeed, its reply read with the records of posts left as bytes."""
+    get_story_tray: GetStoryTray
+    """StoryService.GetStoryTray, its reply read with the records of authors and stories left as bytes."""
     posts: PostServiceStub
     graph: GraphServiceStub
     stories: StoryServiceStub
@@ -87,6 +92,11 @@ def over(
             FEED_CALL,
             request_serializer=feed_service_pb2.GetHomeFeedRequest.SerializeToString,
             response_deserializer=GetHomeFeedResponseView.FromString,
+        ),
+        get_story_tray=story.unary_unary(
+            TRAY_CALL,
+            request_serializer=story_service_pb2.GetStoryTrayRequest.SerializeToString,
+            response_deserializer=GetStoryTrayResponseView.FromString,
         ),
         posts=PostServiceStub(feed),
         graph=GraphServiceStub(feed),

@@ -27,17 +27,17 @@ class Services:
 
 
 class Fetched:
-    """What root fields have come to, by their keys in the answer: who takes over an execution fetches nothing twice."""
+    """What was fetched, or why it could not be: nothing is fetched twice."""
 
     __slots__ = ("_outcomes",)
 
     def __init__(self) -> None:
-        self._outcomes: dict[str | int, tuple[Any, Exception | None]] = {}
+        self._outcomes: dict[Hashable, tuple[Any, Exception | None]] = {}
 
-    def __contains__(self, key: str | int) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         return key in self._outcomes
 
-    async def keep(self, key: str, arriving: Awaitable[T]) -> T:
+    async def keep(self, key: Hashable, arriving: Awaitable[T]) -> T:
         """Return what arrives, and remember it, a failure too."""
         try:
             value = await arriving
@@ -47,7 +47,7 @@ class Fetched:
         self._outcomes[key] = (value, None)
         return value
 
-    async def again(self, key: str | int) -> Any:
+    async def again(self, key: Hashable) -> Any:
         """Return what had arrived, or raise its failure."""
         value, error = self._outcomes[key]
         if error is not None:
@@ -61,10 +61,12 @@ class Context:
 
     services: Services
     viewer: Viewer | None
-    shared: dict[Hashable, asyncio.Future[Any]] = field(default_factory=dict)
     fetched: Fetched = field(default_factory=Fetched)
+    """What root fields have come to, by their keys in the answer."""
     push: Callable[[Hashable, Callable[[], Any]], bool] | None = None
     """The short way for events of a subscription (`execution.push`); `None` where there is none."""
+    _shared: Fetched = field(default_factory=Fetched)
+    _calling: dict[Hashable, asyncio.Lock] = field(default_factory=dict)
     _loaders: Loaders | None = None
 
     @property
@@ -88,17 +90,11 @@ class Context:
 
     async def once(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
         """Return what `call` gives, calling it once per operation; a failure is shared too."""
-        found = self.shared.get(key)
-        if found is None:
-            found = self.shared[key] = asyncio.ensure_future(call())
-            # A failure is told to whoever awaits; when all of them were cancelled nobody does.
-            found.add_done_callback(_look_at_failure)
-        return cast(T, await found)
-
-
-def _look_at_failure(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+        # Who comes second waits; should the first have been cancelled, the second calls.
+        async with self._calling.setdefault(key, asyncio.Lock()):
+            if key in self._shared:
+                return cast(T, await self._shared.again(key))
+            return await self._shared.keep(key, call())
 
 
 Info = strawberry.Info[Context, None]

@@ -5,7 +5,6 @@ its own. A selection may need other fields for each value of its conditions; so 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from graphql import (
@@ -13,6 +12,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    GraphQLString,
     OperationDefinitionNode,
     OperationType,
     get_nullable_type,
@@ -31,7 +31,8 @@ from gateway.execution import steps
 from gateway.execution.arguments import Arguments, Operation
 from gateway.execution.fragments import OF_RECORD, Fragments, Recorded
 from gateway.execution.leaves import READY, leaf
-from gateway.execution.plan import Complete, Fields, Plan, Resolve
+from gateway.execution.plan import Complete, Plan
+from gateway.execution.steps import Called, Field, NeverReady, Plain
 
 DEFINITION = "strawberry-definition"
 
@@ -51,14 +52,6 @@ def compile_operation(
     return _Compiler(Operation(schema, operation, fragments), variables, memory).plan()
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """A compiled field."""
-
-    resolve: Resolve
-    is_awaited: bool
-
-
 class _Compiler:
     def __init__(self, operation: Operation, variables: VariableValues, memory: Fragments) -> None:
         self._operation = operation
@@ -76,51 +69,45 @@ class _Compiler:
         if node.operation is OperationType.MUTATION and len(collected.grouped_field_set) > 1:
             raise NotCompiled  # they go one after the other
         fields = self._fields(root, collected.grouped_field_set, None)
-        return Plan(fields, tuple(self._arguments))
+        return Plan(steps.an_object(fields), tuple(self._arguments))
 
     def _fields(
         self, parent: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path | None
-    ) -> Fields:
-        compiled = {key: self._field(parent, details, Path(path, key, parent.name)) for key, details in grouped.items()}
-        return _together(compiled)
+    ) -> dict[str, Field]:
+        return {key: self._field(parent, details, Path(path, key, parent.name)) for key, details in grouped.items()}
 
-    def _field(self, parent: GraphQLObjectType, details: list[FieldDetails], path: Path) -> _Field:
+    def _field(self, parent: GraphQLObjectType, details: list[FieldDetails], path: Path) -> Field:
         nodes = [detail.node for detail in details]
         name = nodes[0].name.value
         if name == "__typename":
-            return _Field(steps.always(parent.name), is_awaited=False)
+            return Plain(steps.always(parent.name), str, leaf(GraphQLString))
         if name.startswith("__"):
             raise NotCompiled
         field = parent.fields[name]
         complete = self._complete(field.type, details, path)
         if parent is self._operation.schema.subscription_type:
-            return _Field(complete, is_awaited=False)  # the source is the event
+            return Called(complete)  # the source is the event
         definition = field.extensions[DEFINITION]
         return self._resolved(Arguments(self._operation, parent, nodes, field, definition, path), complete, path)
 
-    def _resolved(self, arguments: Arguments, complete: Complete, path: Path) -> _Field:
+    def _resolved(self, arguments: Arguments, complete: Complete, path: Path) -> Field:
         definition = arguments.definition
         if definition.extensions:
             raise NotCompiled
         if arguments.parent is self._operation.schema.mutation_type and not definition.is_async:
             raise NotCompiled  # only what was awaited is known to have been done, when graphql-core takes over
+        ready = READY.get(get_nullable_type(arguments.core_field.type), NeverReady)
         if definition.base_resolver is None:
-            return self._plain(steps.attribute(definition.python_name), arguments, complete)
+            return Plain(steps.attribute(definition.python_name), ready, complete)
         function = _function(definition)
         if not arguments.are_fixed:
             self._arguments.append(arguments)
             slot = len(self._arguments) - 1
             if arguments.wants_info:
-                return _Field(steps.awaited(function, slot, cast(str, path.key), complete), is_awaited=True)
-            return _Field(steps.called(function, slot, complete), is_awaited=False)
+                return steps.awaited(function, slot, cast(str, path.key), complete)
+            return steps.called(function, slot, complete)
         kwargs = arguments.of(None)
-        return self._plain(steps.alike(function, kwargs) if kwargs else function, arguments, complete)
-
-    def _plain(self, get: steps.Get, arguments: Arguments, complete: Complete) -> _Field:
-        kind = arguments.core_field.type
-        if (expected := READY.get(get_nullable_type(kind))) is not None:
-            return _Field(steps.ready(get, expected, is_nullable=not is_non_null_type(kind)), is_awaited=False)
-        return _Field(steps.plain(get, complete), is_awaited=False)
+        return Plain(steps.alike(function, kwargs) if kwargs else function, ready, complete)
 
     def _complete(self, kind: GraphQLOutputType, details: list[FieldDetails], path: Path) -> Complete:
         if is_non_null_type(kind):
@@ -146,32 +133,22 @@ class _Compiler:
         )
         if issubclass(_class(kind), Recorded):
             return self._recorded(kind, collected.grouped_field_set, path)
-        return steps.an_object(_class(kind), self._fields(kind, collected.grouped_field_set, path))
+        return steps.an_object(self._fields(kind, collected.grouped_field_set, path), _class(kind))
 
     def _recorded(self, kind: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]], path: Path) -> Complete:
         """Return how an object is finished part of which is remembered by the bytes of its record."""
-        kept, others, slots = {}, {}, list[int]()
+        fields, kept, slots = {}, [], list[int]()
         for key, details in grouped.items():
             first = len(self._arguments)
-            field = self._field(kind, details, Path(path, key, kind.name))
+            fields[key] = self._field(kind, details, Path(path, key, kind.name))
             below = range(first, len(self._arguments))
             # Whoever asks for Info may see more than the record.
             if _is_of_record(kind, details) and not any(self._arguments[slot].wants_info for slot in below):
-                kept[key] = field
+                kept.append(key)
                 slots += below
-            else:
-                others[key] = field
         if not kept:
-            return steps.an_object(_class(kind), _together(others))
-        order = tuple(grouped)
-        return steps.remembered(_class(kind), _together(kept), _together(others), tuple(slots), order, self._memory)
-
-
-def _together(fields: Mapping[str, _Field]) -> Fields:
-    return Fields(
-        tuple((key, field.resolve) for key, field in fields.items()),
-        tuple(key for key, field in fields.items() if field.is_awaited),
-    )
+            return steps.an_object(fields, _class(kind))
+        return steps.remembered(_class(kind), fields, frozenset(kept), tuple(slots), self._memory)
 
 
 def _is_of_record(kind: GraphQLObjectType, details: list[FieldDetails]) -> bool:

@@ -5,28 +5,60 @@ counts or is the viewer's stands beside it. Fields that are made of nothing but 
 whenever the bytes are: what is found here is never stale, and a record that was changed has other bytes.
 """
 
-from collections.abc import Hashable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from itertools import groupby
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
 KEPT_BYTES = 32 * 1024 * 1024
-ENTRY_BYTES = 1_000
-"""What an entry takes beside its texts, roughly."""
+ENTRY_BYTES = 500
+"""What an entry takes beside its record and its text, roughly."""
 OF_RECORD = {"of_record": True}
 """Metadata of a Strawberry field that is made of nothing but its parent's record."""
 
 
-@runtime_checkable
-class Recorded(Protocol):
+RecordOf = Callable[[Any], object]
+"""Returns the record of an object: bytes as they came, or what they were decoded to."""
+
+
+class Recorded:
     """A type some of whose objects bear an undecoded record."""
 
-    def record_bytes(self) -> bytes | None:
-        """Return the record as it came; `None` when it was met decoded."""
+    record_of: ClassVar[RecordOf]
+
+
+class Known(NamedTuple):
+    """What is remembered of a record."""
+
+    text: dict[str, Any]
+    size: int
+    """In bytes."""
+
+
+class Shelf:
+    """What is known of records by their bytes, for one selection."""
+
+    __slots__ = ("_memory", "old", "young")
+
+    def __init__(self, memory: "Fragments") -> None:
+        self._memory = memory
+        self.young: dict[bytes, Known] = {}
+        self.old: dict[bytes, Known] = {}
+
+    def older(self, record: bytes) -> Known | None:
+        """Return what was put before the present generation, and keep it in mind."""
+        return None if (found := self.old.pop(record, None)) is None else self.put(record, found)
+
+    def put(self, record: bytes, known: Known) -> Known:
+        """Remember what is known of a record, and return it."""
+        self._memory.make_room(ENTRY_BYTES + len(record) + known.size)
+        self.young[record] = known
+        return known
 
 
 class Fragments:
-    """Answers of the fields of a record, ready to be copied.
+    """All shelves of a process.
 
     Two generations: what is used moves to the younger one, and when that has half of the bytes the older is forgotten.
     That keeps what is used without writing down each use.
@@ -34,30 +66,43 @@ class Fragments:
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._half = kept_bytes // 2
-        self._young: dict[Hashable, tuple[dict[str, Any], int]] = {}
-        self._old: dict[Hashable, tuple[dict[str, Any], int]] = {}
         self._young_bytes = 0
+        self._shelves: dict[Hashable, Shelf] = {}
 
     def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
+        return sum(len(shelf.young.keys() | shelf.old.keys()) for shelf in self._shelves.values())
 
-    def get(self, key: Hashable) -> dict[str, Any] | None:
-        """Return what was put, to be copied and not changed."""
-        if (found := self._young.get(key)) is None:
-            if (found := self._old.pop(key, None)) is None:
-                return None
-            self._keep(key, *found)
-        return found[0]
+    def shelf(self, selection: Hashable) -> Shelf:
+        """Return the shelf of a selection, which is named by all that tells its answers from others."""
+        if (known := self._shelves.get(selection)) is None:
+            self.make_room(ENTRY_BYTES)
+            known = self._shelves[selection] = Shelf(self)
+        return known
 
-    def put(self, key: Hashable, record: bytes, answers: dict[str, Any]) -> dict[str, Any]:
-        """Remember the answers of fields; return them as JSON that is written already."""
-        texts = {name: None if value is None else orjson.dumps(value) for name, value in answers.items()}
-        finished = {name: None if text is None else orjson.Fragment(text) for name, text in texts.items()}
-        self._keep(key, finished, ENTRY_BYTES + len(record) + sum(len(text) for text in texts.values() if text))
-        return finished
-
-    def _keep(self, key: Hashable, finished: dict[str, Any], size: int) -> None:
+    def make_room(self, size: int) -> None:
+        """Count bytes that the younger generation grows by; when it is full it becomes the older one."""
         if self._young_bytes + size > self._half:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
-        self._young[key] = (finished, size)
+            self._young_bytes = 0
+            self._shelves = {name: shelf for name, shelf in self._shelves.items() if shelf.young}
+            for shelf in self._shelves.values():
+                shelf.old, shelf.young = shelf.young, {}
         self._young_bytes += size
+
+
+def written(keys: Iterable[str], answers: Mapping[str, Any]) -> Known:
+    """Return an object with its known fields as JSON: those that stand beside each other in the answer are one text,
+    under the key of the first. The others are `None`.
+    """
+    text, size = dict[str, Any](), 0
+    for is_known, side_by_side in groupby(keys, answers.__contains__):
+        if not is_known:
+            text |= dict.fromkeys(side_by_side)
+            continue
+        first, *more = side_by_side
+        members = [
+            orjson.dumps(answers[first]),
+            *(b'"%b":%b' % (key.encode(), orjson.dumps(answers[key])) for key in more),
+        ]
+        size += len(joined := b",".join(members))
+        text[first] = orjson.Fragment(joined)
+    return Known(text, size)

@@ -1,7 +1,7 @@
 """A compiled operation, and one execution of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,10 @@ from graphql.execution.values import VariableValues
 
 from gateway.context import Context
 from gateway.execution.arguments import NO_VARIABLES, Arguments
+from gateway.execution.fragments import Fragments, Shelf
 
 Complete = Callable[[Any, "Run"], Any]
 """Turns a resolved value into what stands in the answer; `Surprise` for one that it does not expect."""
-Resolve = Callable[[Any, "Run"], Any]
-"""Turns an object into what stands in the answer for one of its fields; a `Place` for what is still awaited."""
 
 
 class Surprise(Exception):
@@ -35,52 +34,32 @@ class Place:
             self.arriving.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The fields of one selection, in the order of the answer."""
-
-    resolvers: tuple[tuple[str, Resolve], ...]
-    awaited: tuple[str, ...]
-    """Keys of those that may have to be awaited."""
-
-    def of(self, source: Any, run: "Run") -> dict[str, Any]:
-        """Return the answer for an object, with gaps where something is awaited."""
-        finished = {key: resolve(source, run) for key, resolve in self.resolvers}
-        return self.placed(finished) if self.awaited else finished
-
-    def placed(self, finished: dict[str, Any]) -> dict[str, Any]:
-        """Tell the gaps in an answer where they are."""
-        for key in self.awaited:
-            if type(place := finished[key]) is Place:
-                place.target = finished
-        return finished
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """A compiled operation."""
 
-    fields: Fields
+    fields: Complete
+    """Of the root."""
     arguments: tuple[Arguments, ...]
     """Of the resolvers whose arguments differ from request to request."""
 
     async def run(self, context: Context, variables: VariableValues, root: Any = None) -> Any:
         """Return the `data` of the answer; whatever is raised means that graphql-core must answer."""
         run = Run(context, variables, self.arguments)
-        data, places = run.walk(self.fields.of, root)
+        data, places = run.walk(self.fields, root)
         if places:
             await run.arrive_all(places, of=data)
         return data
 
     def at_once(self, context: Context, root: Any) -> Any:
         """Return the `data` of an answer that nothing has to be awaited for."""
-        return Run(context, NO_VARIABLES, self.arguments).walk(self.fields.of, root)[0]
+        return Run(context, NO_VARIABLES, self.arguments).walk(self.fields, root)[0]
 
 
 class Run:
     """One execution of a plan: walk as far as one can, await what is missing, walk on from there."""
 
-    __slots__ = ("_arguments", "_kwargs", "_marks", "_places", "context", "variables")
+    __slots__ = ("_arguments", "_kwargs", "_places", "context", "shelves", "variables")
 
     def __init__(self, context: Context, variables: VariableValues, arguments: Sequence[Arguments]) -> None:
         self.context = context
@@ -88,7 +67,7 @@ class Run:
         self._arguments = arguments
         self._kwargs: list[dict[str, Any] | None] = [None] * len(arguments)
         self._places: list[Place] = []
-        self._marks: dict[object, Hashable] = {}
+        self.shelves: dict[object, Shelf] = {}
 
     def kwargs(self, slot: int) -> dict[str, Any]:
         """Return what a resolver is called with; found out once per execution."""
@@ -96,12 +75,11 @@ class Run:
             known = self._kwargs[slot] = self._arguments[slot].of(self.context, self.variables)
         return known
 
-    def mark(self, selection: object, slots: Sequence[int]) -> Hashable:
-        """Return what tells apart the answers of a selection: itself, and its arguments in this execution."""
-        if (known := self._marks.get(selection)) is None:
-            known = (selection, *(tuple(self.kwargs(slot).values()) for slot in slots))
-            self._marks[selection] = known
-        return known
+    def shelf(self, memory: Fragments, selection: object, slots: Sequence[int]) -> Shelf:
+        """Return where answers of a selection are remembered, for its arguments in this execution."""
+        found = memory.shelf((selection, *(tuple(self.kwargs(slot).values()) for slot in slots)))
+        self.shelves[selection] = found
+        return found
 
     def await_at(self, key: str, arriving: Awaitable[Any], complete: Complete) -> Place:
         """Note that the answer has a gap."""
@@ -127,19 +105,17 @@ class Run:
         *others, last = (self._arrive(place, is_root=place.target is of) for place in places)
         if not others:
             return await last
-        beside = asyncio.gather(*others, return_exceptions=True)
+        beside = [asyncio.create_task(one) for one in others]
         try:
             await last
+            for one in beside:
+                await one
         except Exception:
-            await beside
+            await asyncio.gather(*beside, return_exceptions=True)
             raise
         except BaseException:
-            beside.cancel()
+            asyncio.gather(*beside, return_exceptions=True).cancel()
             raise
-        for outcome in await beside:
-            if outcome is not None:
-                raise outcome
-        return None
 
     async def _arrive(self, place: Place, *, is_root: bool) -> None:
         arriving = self.context.fetched.keep(place.key, place.arriving) if is_root else place.arriving

@@ -1,11 +1,13 @@
 """A person, as a viewer sees them."""
 
-from typing import TYPE_CHECKING, Annotated
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import strawberry
 
 from gateway import ids
 from gateway.context import Info
+from gateway.execution.fragments import OF_RECORD, Recorded, RecordOf
 from gateway.media import photos
 from gateway.nodes import Node
 from gateway.paging import After, First, PageInfo
@@ -19,30 +21,42 @@ KIND = "User"
 
 
 @strawberry.type(description="A person's public profile.")
-class User(Node):
-    """A person: a summary that stands beside what they made, or the whole record."""
+class User(Node, Recorded):
+    """A person: a summary that stands beside what they made and may still be bytes, or the whole record."""
 
-    record: strawberry.Private[user_pb2.UserSummary | user_pb2.User]
+    record_of: ClassVar[RecordOf] = attrgetter("record")
 
-    @strawberry.field(description="Opaque, globally unique id.")
+    record: strawberry.Private[bytes | user_pb2.UserSummary | user_pb2.User]
+
+    def known(self) -> user_pb2.UserSummary | user_pb2.User:
+        """Return the record, decoding it when it is met as bytes."""
+        if isinstance(self.record, bytes):
+            self.record = user_pb2.UserSummary.FromString(self.record)
+        return self.record
+
+    @strawberry.field(description="Opaque, globally unique id.", metadata=OF_RECORD)
     def id(self) -> strawberry.ID:
         """Return the id."""
-        return ids.encode(KIND, self.record.user_id)
+        return ids.encode(KIND, self.known().user_id)
 
-    @strawberry.field(description="Unique name. Empty for someone who is no longer to be seen by the viewer.")
+    @strawberry.field(
+        description="Unique name. Empty for someone who is no longer to be seen by the viewer.", metadata=OF_RECORD
+    )
     def username(self) -> str:
         """Return the unique name."""
-        return self.record.username
+        return self.known().username
 
-    @strawberry.field(description="Shown name. Empty for someone who is no longer to be seen by the viewer.")
+    @strawberry.field(
+        description="Shown name. Empty for someone who is no longer to be seen by the viewer.", metadata=OF_RECORD
+    )
     def display_name(self) -> str:
         """Return the shown name."""
-        return self.record.display_name
+        return self.known().display_name
 
-    @strawberry.field(description="Address of the square profile picture; null when there is none.")
+    @strawberry.field(description="Address of the square profile picture; null when there is none.", metadata=OF_RECORD)
     def avatar_url(self) -> str | None:
         """Return the address of the avatar."""
-        return photos.url(self.record.avatar, width=photos.AVATAR_WIDTH, square=True)
+        return photos.url(self.known().avatar, width=photos.AVATAR_WIDTH, square=True)
 
     @strawberry.field(description="How many follow this person; exact within seconds.")
     async def follower_count(self, info: Info) -> int:
@@ -68,9 +82,9 @@ class User(Node):
     @strawberry.field(description="Whether the viewer follows this person.")
     async def viewer_follows(self, info: Info) -> bool:
         """Return whether the viewer follows this person; false for oneself."""
-        if self.record.user_id == info.context.viewer_id:
+        if self.known().user_id == info.context.viewer_id:
             return False
-        return await info.context.loaders.follows.load(self.record.user_id)
+        return await info.context.loaders.follows.load(self.known().user_id)
 
     @strawberry.field(description="This person's posts, newest first.")
     async def posts(
@@ -82,7 +96,7 @@ class User(Node):
         """Return a page of posts."""
         from gateway.posts.reads import posts_of  # posts have authors, authors have posts
 
-        return await posts_of(self.record.user_id, info, first=first, after=after)
+        return await posts_of(self.known().user_id, info, first=first, after=after)
 
 
 @strawberry.type(description="A person in a list, with the cursor that continues after them.")
@@ -104,9 +118,9 @@ class UserConnection:
 
 async def whole_record(user: User, info: Info) -> user_pb2.User:
     """Return the record with its counters, loading it when only a summary is at hand; empty when it is hidden."""
-    if isinstance(user.record, user_pb2.User):
-        return user.record
-    return await info.context.loaders.users.load(user.record.user_id) or unseen(user.record.user_id)
+    if isinstance(known := user.known(), user_pb2.User):
+        return known
+    return await info.context.loaders.users.load(known.user_id) or unseen(known.user_id)
 
 
 async def load_user(user_id: int, info: Info) -> User:

@@ -1,11 +1,12 @@
 """A post, as a viewer sees it."""
 
-from typing import Annotated
+from operator import attrgetter
+from typing import Annotated, ClassVar
 
 import strawberry
 
 from gateway import ids
-from gateway.execution.fragments import OF_RECORD
+from gateway.execution.fragments import OF_RECORD, Recorded, RecordOf
 from gateway.media import photos
 from gateway.nodes import Node
 from gateway.paging import PageInfo
@@ -19,16 +20,13 @@ KIND = "Post"
 
 
 @strawberry.type(description="A photo with a caption, shown in the feeds of the author's followers.")
-class Post(Node):
+class Post(Node, Recorded):
     """A post: its immutable record, which may still be bytes, and what is the viewer's or counts."""
+
+    record_of: ClassVar[RecordOf] = attrgetter("item.post")
 
     item: strawberry.Private[FeedItem | FeedItemView]
     decoded: strawberry.Private[PostRecord | None] = None
-
-    def record_bytes(self) -> bytes | None:
-        """Return the record as it came; `None` when it came decoded."""
-        record = self.item.post
-        return record if isinstance(record, bytes) else None
 
     def record(self) -> PostRecord:
         """Return the record, decoding it when it is met as bytes."""

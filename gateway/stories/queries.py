@@ -43,7 +43,7 @@ async def read_tray(info: Info, *, first: int) -> list[StoryReel]:
     """Return the viewer's story tray, in one call however often it is selected."""
     size = paging.page_size(first, default=DEFAULT_REELS, most=MAX_REELS)
     request = GetStoryTrayRequest(page_size=size)
-    reply = await info.context.once(("story_tray", size), lambda: info.context.clients.stories.GetStoryTray(request))
+    reply = await info.context.once(("story_tray", size), lambda: info.context.clients.get_story_tray(request))
     return [StoryReel(reel=reel) for reel in reply.reels]
 
 

@@ -13,6 +13,7 @@ from gateway.people.types import User, UserConnection, UserEdge, load_user, unse
 from gateway.scalars import DateTime, count, moment
 from heliograph.story.v1 import story_pb2
 from heliograph.story.v1.story_service_pb2 import ListViewersRequest
+from heliograph.story.v1.story_tray_view_pb2 import StoryReelView
 
 KIND = "Story"
 
@@ -90,7 +91,7 @@ class Story(Node):
 class StoryReel:
     """A reel of the tray."""
 
-    reel: strawberry.Private[story_pb2.StoryReel]
+    reel: strawberry.Private[StoryReelView]
 
     @strawberry.field(description="Whose stories.")
     def author(self) -> User:
@@ -106,4 +107,4 @@ class StoryReel:
     def stories(self) -> list[Story]:
         """Return the stories."""
         author = User(record=self.reel.author)
-        return [Story(record=story, known_author=author) for story in self.reel.stories]
+        return [Story(record=story_pb2.Story.FromString(story), known_author=author) for story in self.reel.stories]

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.execution.fragments import ENTRY_BYTES, Fragments
+from gateway.execution.fragments import ENTRY_BYTES, Fragments, written
+from gateway.people.types import User
 from gateway.posts.types import Post
 from tests.unit.gateway.conftest import Asker
 from tests.unit.gateway.world import World
@@ -72,12 +73,36 @@ async def test_one_selection_does_not_answer_another(ask: Asker) -> None:
 def test_memory_is_bounded_by_bytes_and_keeps_what_is_used() -> None:
     entry = ENTRY_BYTES + 101
     fragments = Fragments(20 * entry)
+
+    def is_known(number: int) -> bool:
+        shelf, record = fragments.shelf(number % 2), bytes([number]) * 100
+        return record in shelf.young or shelf.older(record) is not None
+
     for number in range(100):
-        fragments.put(number, bytes(100), {"a": 1})
-        assert fragments.get(0)
+        fragments.shelf(number % 2).put(bytes([number]) * 100, written(["a"], {"a": 1}))
+        assert is_known(0)
         assert len(fragments) <= 20
-    assert fragments.get(99)
-    assert fragments.get(50) is None
+    assert is_known(99)
+    assert not is_known(50)
+
+
+async def test_an_author_of_the_tray_is_decoded_once_for_all_viewers(
+    ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tray = "{ storyTray { hasUnseen author { id username avatarUrl } } }"
+    first = await ask.alone(tray)
+    monkeypatch.setattr(User, "known", lambda _user: pytest.fail("a record was decoded"))
+    assert await ask.alone(tray) == first
+
+
+async def test_a_changed_author_shows_at_once_in_the_tray(ask: Asker, world: World) -> None:
+    async def names() -> list[str]:
+        answer = await ask("{ storyTray { author { username } } }")
+        return [reel["author"]["username"] for reel in answer["data"]["storyTray"]]
+
+    assert "bob" in await names()
+    world.users[2].username = "robert"
+    assert "robert" in await names()
 
 
 async def test_entries_are_shared_by_requests_and_never_changed_by_them(ask: Asker, world: World) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from gateway.execution import leaves, plans, steps
+from gateway.execution.fragments import Known, written
 from gateway.execution.plans import Plans
 from mesh.errors import HeliographError, NotFound, Unavailable
 from tests import authorisation
@@ -172,13 +174,13 @@ async def test_what_goes_wrong_below_the_root_is_told_by_graphql_core(error: Exc
     assert answer["errors"][0]["extensions"]["code"] == code
 
 
-def wrong_texts(get: Any, _expected: type, *, is_nullable: bool) -> Any:
-    return lambda source, _run: get(source) and "wrong"
+def wrong_texts(keys: Iterable[str], answers: dict[str, Any]) -> Known:
+    return written(keys, dict.fromkeys(answers, "wrong"))
 
 
 @pytest.mark.parametrize(
     ("place", "name", "sabotage"),
-    [(steps, "ready", wrong_texts), (leaves, "_integer", lambda value, _run: value + 1)],
+    [(steps, "written", wrong_texts), (leaves, "_integer", lambda value, _run: value + 1)],
 )
 async def test_G4_a_plan_that_answers_otherwise_is_caught(
     place: Any, name: str, sabotage: Any, ask: Asker, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.clients import Clients
 from heliograph.feed.v1.feed_item_view_pb2 import GetHomeFeedResponseView
+from heliograph.story.v1.story_tray_view_pb2 import GetStoryTrayResponseView
 from mesh import auth
 from tests.unit.gateway.world.messages import MessageWorld
 from tests.unit.gateway.world.story import StoryWorld
@@ -78,8 +79,13 @@ def clients(world: World) -> Clients:
         reply = await world.call("GetHomeFeed", request)
         return GetHomeFeedResponseView.FromString(reply.SerializeToString())
 
+    async def get_story_tray(request: Any) -> GetStoryTrayResponseView:
+        reply = await world.call("GetStoryTray", request)
+        return GetStoryTrayResponseView.FromString(reply.SerializeToString())
+
     return Clients(
         get_home_feed=get_home_feed,
+        get_story_tray=get_story_tray,
         posts=stub,
         graph=stub,
         stories=stub,

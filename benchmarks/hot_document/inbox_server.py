@@ -19,6 +19,7 @@ from heliograph.dm.v1.inbox_pb2 import InboxEntry
 from heliograph.dm.v1.inbox_service_pb2 import GetInboxHeadsResponse, ReplayInboxResponse
 from heliograph.dm.v1.message_pb2 import Message
 from heliograph.events.v1.message_events_pb2 import InboxEntriesDelivered
+from mesh.lifecycle import spare_what_stays
 
 BEFORE_A_PAUSE = 4
 """Announcements that are told in one step of the loop: a socket client of NATS reads a few at a time."""
@@ -55,6 +56,7 @@ async def main(keys: str) -> None:
     hub = Hub(stubs)
     told = 0
     async with gateway_of(stubs, hub, Path(keys)).serve("127.0.0.1:0") as port:
+        spare_what_stays()
         print(port, flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             users, events = map(int, line.split())

@@ -2,7 +2,7 @@
 
 `ours` is the gateway as `gateway.app` wires it: tokens, metrics, limits, deadlines, the channels' interceptors. `plain`
 is the same with compiled plans off. `stock` is Strawberry's own view over the gateway's schema, resolvers and loaders.
-It prints its port. Channels are in the clear, as the rivals' are.
+It prints its port. Channels are in the clear, as the rivals' are. Garbage collection is set for all as in production.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from mesh.auth import TokenVerifier, set_viewer
 from mesh.config import ProcessConfig, TlsConfig, TokenConfig
 from mesh.cursor import CursorSigner
 from mesh.grpc.client import CarryingChannel
+from mesh.lifecycle import spare_what_stays
 
 AUDIENCE = "heliograph"
 SECRET = "k" * 32
@@ -65,6 +66,7 @@ def gateway_of(stubs: Clients, hub: Hub, keys: Path, *, compiled: bool = True) -
 
 async def serve_gateway(stubs: Clients, keys: Path, *, compiled: bool) -> None:
     async with gateway_of(stubs, Hub(stubs), keys, compiled=compiled).serve("127.0.0.1:0") as port:
+        spare_what_stays()
         print(port, flush=True)
         await asyncio.Event().wait()
 
@@ -89,6 +91,7 @@ async def serve_stock(stubs: Clients, keys: Path) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
+    spare_what_stays()
     print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 

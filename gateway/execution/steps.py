@@ -17,7 +17,6 @@ Resolve = Callable[[Any, Run], Any]
 """Turns an object into what stands in the answer for one of its fields; a `Place` for what is still awaited."""
 
 
-
 class CompleteObject(Protocol):
     """Turns an object into its fields, in a new answer or beside what one holds already."""
 

@@ -24,6 +24,7 @@ class Admission:
 
     def __init__(self) -> None:
         self._in_flight = 0
+        _in_flight.set_function(lambda: self._in_flight)
 
     def __enter__(self) -> None:
         """Take a request, or raise `Overloaded`."""
@@ -31,9 +32,7 @@ class Admission:
             _refused.inc()
             raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
         self._in_flight += 1
-        _in_flight.set(self._in_flight)
 
     def __exit__(self, *_: object) -> None:
         """Be done with it."""
         self._in_flight -= 1
-        _in_flight.set(self._in_flight)

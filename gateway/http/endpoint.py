@@ -7,6 +7,7 @@ Refused before GraphQL sees it: other types than JSON (which keeps plain forms o
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -27,6 +28,8 @@ BODY_SECONDS = 10.0
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 METHODS = "GET, POST, OPTIONS"
+REMEMBERED_TYPES = 64
+"""Few clients differ in what they accept."""
 READS = (OperationType.QUERY,)
 READS_AND_WRITES = (OperationType.QUERY, OperationType.MUTATION)
 
@@ -102,6 +105,7 @@ class Endpoint:
         return web.Response(body=body, headers={"Content-Type": _typed(accepted), "Cache-Control": "no-store"})
 
 
+@lru_cache(REMEMBERED_TYPES)
 def accepted_type(accept: str | None) -> str | None:
     """Return the media type of the answer; `None` when the client takes none that we have."""
     if not accept:

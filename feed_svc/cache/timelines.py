@@ -9,7 +9,7 @@ import numpy as np
 from redis.exceptions import ResponseError
 
 from feed_svc.cache.marks import PageMark, TimelineMark, joined, read_mark
-from feed_svc.domain import COMPLETE, Home, PostId, UserId
+from feed_svc.domain import COMPLETE, FIRST_POSITION, Home, PostId, UserId
 from mesh import redis
 from mesh.redis import AnyRedis
 from mesh.redis_bulk import Bulk, Ids
@@ -204,10 +204,14 @@ def ids_of(packed: bytes) -> Ids:
     return np.frombuffer(packed, dtype=">i8").astype(np.int64)
 
 
-def _newest_first(arrivals: bytes, *, above: int, below: int | None = None) -> Ids:
+def _newest_first(arrivals: bytes, *, above: PostId, below: PostId = FIRST_POSITION) -> Ids:
     """Return the posts between two, each once."""
-    ids = np.unique(_read(arrivals))[::-1]
-    return ids[(ids > above) & (ids < below)] if below is not None else ids[ids > above]
+    ids = _read(arrivals)
+    ids = ids[(ids > above) & (ids < below)]
+    ids[::-1].sort()
+    is_first = np.ones(len(ids), dtype=bool)
+    is_first[1:] = ids[1:] != ids[:-1]  # np.unique takes twice as long
+    return ids[is_first]
 
 
 def _is_up_to_date(page: PageMark, arrivals: bytes) -> bool:

@@ -23,6 +23,10 @@ PULL_SECONDS = 10
 """A first page that takes longer to be pulled is not kept."""
 
 
+TRIMMED_BY = 8
+"""One of those who find a list too long at the same time cuts it; if that fails, another one so many pushes later."""
+
+
 class Timelines:
     """What Redis holds of home feeds."""
 
@@ -73,13 +77,15 @@ class Timelines:
         Where Redis has a replica, it has them too by then: what fan-out has noted as done outlives a failover.
         """
         lengths = await self._bulk.replicated(users, "RPUSHX", "home:{*}", post_id)
-        if len(long := users[lengths > 1 + self.trim_beyond]):
+        too_many = lengths - 1 - self.trim_beyond
+        if len(long := users[(too_many > 0) & (too_many % TRIMMED_BY == 1)]):
             await self._trim(long)
         return int(np.count_nonzero(lengths))
 
     async def _trim(self, users: Ids) -> None:
         try:
-            await self._bulk.integers(users, "FCALL", "heliograph_home_trim", 1, "home:{*}", self.timeline_length)
+            lengths = (self.timeline_length, self.trim_beyond)
+            await self._bulk.integers(users, "FCALL", "heliograph_home_trim", 1, "home:{*}", *lengths)
         except ResponseError as error:
             if not _is_unknown_function(error):
                 raise

@@ -46,13 +46,17 @@ end
 
 -- Cut off what arrived first, but for so many posts; the floor moves up to the newest post that is cut off, so that no
 -- gap opens above it.
--- KEYS 1: list. ARGV 1: how many posts stay. Returns how many were cut off.
+-- KEYS 1: list. ARGV 1: how many posts stay, 2: how many there may be. Returns how many were cut off.
 local function trim(keys, args)
-    local surplus = redis.call('LLEN', keys[1]) - 1 - args[1]
-    local floor, generation, built, as_of, pulled = read_timeline(keys[1])
-    if surplus <= 0 or not floor then
+    local count = redis.call('LLEN', keys[1]) - 1
+    if count <= tonumber(args[2]) then
         return 0
     end
+    local floor, generation, built, as_of, pulled = read_timeline(keys[1])
+    if not floor then
+        return 0
+    end
+    local surplus = count - args[1]
     for _, id in ipairs(redis.call('LRANGE', keys[1], 1, surplus)) do
         if is_newer(id, floor) then
             floor = id
@@ -107,7 +111,7 @@ local function add_posts(keys, args)
     if #args > 7 then
         -- Old posts of somebody newly followed must not push out what is newer.
         sort(keys[1])
-        trim(keys, {args[6]})
+        trim(keys, {args[6], args[6]})
     end
     return 1
 end

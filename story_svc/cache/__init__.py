@@ -13,10 +13,11 @@
 
 Author `a` stands in shard `a mod 32`, so that the reels of hundreds of followees cost one call: on one server the same
 one that reads the viewer, which goes from their authors to the reels by itself; in a cluster, where a call touches one
-slot, a few dozen in one more round trip. The hashes are leased (lua/leases.lua): a write
-commits in Postgres and then forgets the field; a fill that was loaded before that is refused, so a deleted story can't
-come back and a new one can't be missed. Redis' own clock decides nothing: ends are compared with the database's clock
-by whoever reads.
+slot, a few dozen in one more round trip. Fields live up to a quarter shorter than said, by lot.
+
+The hashes are leased (lua/leases.lua): a write commits in Postgres and then forgets the field; a fill that was loaded
+before that is refused, so a deleted story can't come back and a new one can't be missed. Redis' own clock decides
+nothing: ends are compared with the database's clock by whoever reads.
 
 While the primary is away, what can change is read from Postgres, and what can't (records) from the replica. The
 replica's reels are the last resort, when Postgres is away too: it can't know what was published or deleted since

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from mesh.clock import from_ms, to_ms
 from mesh.redis import AnyRedis
-from story_svc.cache.server import FILL, PEEK, READ_LINES, Call, Lease, Server
+from story_svc.cache.server import FILL, PEEK, READ_LINES, Call, Lease, Server, life_ms
 from story_svc.domain import Entry, Reel, StoryId, UserId
 
 SHARDS = 32
@@ -89,7 +89,7 @@ class Reels:
             for key, members in zip(KEYS, _by_shard(reels), strict=True):
                 for chunk in _chunks(members, FIELDS_AT_ONCE // 2):
                     pairs = (part for author in chunk for part in (author, _pack(reels[author])))
-                    pipeline.fcall(FILL, 1, key, lease.token, REEL_MS, 0, *pairs)
+                    pipeline.fcall(FILL, 1, key, lease.token, life_ms(REEL_MS), 0, *pairs)
             await pipeline.execute()
 
     async def forget(self, authors: Iterable[UserId]) -> None:

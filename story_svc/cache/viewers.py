@@ -8,7 +8,7 @@ import orjson
 
 from mesh.redis import AnyRedis
 from story_svc.cache.reels import listed
-from story_svc.cache.server import FILL, Lease, Server
+from story_svc.cache.server import FILL, Lease, Server, life_ms
 from story_svc.domain import StoryId, UserId
 
 SEEN_MS = 600_000
@@ -57,10 +57,10 @@ class Viewers:
         fields = (AUTHORS, LAST_KNOWN) if also_last_known else (AUTHORS,)
         await self._server.primary.hdel(key_of(viewer), *fields)
 
-    async def _fill(self, viewer: UserId, lease: Lease, life_ms: int, field: bytes, value: bytes) -> bool:
+    async def _fill(self, viewer: UserId, lease: Lease, at_most_ms: int, field: bytes, value: bytes) -> bool:
         if lease.token is None:
             return False
-        arguments = (lease.token, life_ms, VIEWER_KEY_MS, field, value)
+        arguments = (lease.token, life_ms(at_most_ms), VIEWER_KEY_MS, field, value)
         return bool(await self._server.primary.fcall(FILL, 1, key_of(viewer), *arguments))
 
 

@@ -102,7 +102,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     credentials = Credentials.from_config(config.tls)
     await refuse_unless_log_is_durable(config.nats_monitor_urls)
     database = await process.enter(
-        postgres.connect(config.postgres, idle_in_transaction_seconds=config.takeover_seconds)
+        postgres.connect(config.postgres, idle_in_transaction_seconds=config.takeover_seconds, plans_once=True)
     )
     await database.refuse_unless_durable()
     redis_client = await process.enter(redis.connect(config.redis_url))

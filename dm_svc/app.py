@@ -20,7 +20,7 @@ from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.append_and_wait import AppendAndWait
 from dm_svc.usecases.await_log import AwaitLog
 from dm_svc.usecases.choose_settings import GetSettings, UpdateSettings
-from dm_svc.usecases.dead_letters import ListDeadLetters, ReplayDeadLetters
+from dm_svc.usecases.dead_letters import GetDeadLetter, ListDeadLetters, ReplayDeadLetters
 from dm_svc.usecases.decide_request import DecideRequest
 from dm_svc.usecases.erase_unsent import EraseUnsent
 from dm_svc.usecases.limit_rate import LimitRate
@@ -239,6 +239,7 @@ def _admin(parts: Parts) -> AdminServicer:
     return AdminServicer(
         verify_conversations=VerifyConversations(store=care, log=parts.log),
         list_dead_letters=ListDeadLetters(store=care),
+        get_dead_letter=GetDeadLetter(store=care),
         replay_dead_letters=ReplayDeadLetters(store=care, log_store=parts.log_store, announce=parts.announce),
         cursors=CursorSigner(parts.config.cursor_key),
     )

@@ -340,7 +340,8 @@ DELETE FROM erasures WHERE partition = %(partition)s AND log_sequence = %(log_se
 
 -- name: list_dead_letters
 -- Newest first, below an id.
-SELECT dead_letter_id, partition, log_sequence, subject, error, length(payload) AS size_bytes, dead_time, replay_time
+SELECT dead_letter_id, partition, log_sequence, subject, error, length(payload) AS size_bytes, dead_time, replay_time,
+       attempts
 FROM dead_letters
 WHERE dead_letter_id < %(before)s AND (replay_time IS NULL OR %(include_replayed)s)
 ORDER BY dead_letter_id DESC
@@ -348,13 +349,17 @@ LIMIT %(limit)s;
 
 -- name: get_dead_letters
 -- With their bytes, in no order.
-SELECT dead_letter_id, partition, log_sequence, subject, payload, replay_time
+SELECT dead_letter_id, partition, log_sequence, subject, payload, error, dead_time, replay_time, attempts
 FROM dead_letters
 WHERE dead_letter_id = ANY(%(dead_letter_ids)s);
 
 -- name: lock_dead_letter
 -- Whether it still waits to be replayed; nobody else replays it meanwhile.
 SELECT replay_time IS NULL FROM dead_letters WHERE dead_letter_id = %(dead_letter_id)s FOR UPDATE;
+
+-- name: note_attempt
+-- It is tried again, with whatever outcome.
+UPDATE dead_letters SET attempts = attempts + 1 WHERE dead_letter_id = %(dead_letter_id)s;
 
 -- name: note_replay
 -- It is in the tables now.

@@ -27,7 +27,7 @@ PAYLOAD_BYTES = 220
 async def run(bench: Bench) -> None:
     """Measure capacity beside the reference, delivery, one hot conversation, the gateway, idle inboxes, histories."""
     async with open_rig(bench) as rig:
-        listening = await rig.jetstream.hear("dm.inbox.*", rig.hear, pending_limit=1_000_000)
+        listening = await rig.jetstream.hear("dm.inbox.*", rig.hear)
         ceiling = await _capacity(bench, rig)
         await _delivery(bench, rig, ceiling)
         await _hot(bench, rig)

@@ -14,11 +14,10 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from mesh.jetstream import direct
 from mesh.jetstream.trouble import MessagingUnavailable, translated
 
 PUBLISH_SECONDS = 5.0
-MAX_WAITING = 100_000
-"""Acknowledgements that may wait to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +90,10 @@ class Publisher:
                 return
             inbox = self._client.new_inbox()
             with translated():
-                await self._client.subscribe(f"{inbox}.*", cb=self._take, pending_msgs_limit=MAX_WAITING)
+                await direct.subscribe(self._client, f"{inbox}.*", self._take)
             self._prefix = f"{inbox}."
 
-    async def _take(self, answer: Msg) -> None:
+    def _take(self, answer: Msg) -> None:
         acknowledged = self._waiting.get(answer.subject[len(self._prefix) :])
         if acknowledged is None or acknowledged.done():
             return

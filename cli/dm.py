@@ -9,6 +9,9 @@ from cli.services import DM, Services
 from heliograph.dm.v1.message_admin_service_pb2 import (
     ConversationFinding,
     ConversationFindingKind,
+    DeadLetterChange,
+    GetDeadLetterRequest,
+    GetDeadLetterResponse,
     ListDeadLettersRequest,
     ReplayDeadLettersRequest,
     VerifyConversationsRequest,
@@ -35,6 +38,7 @@ def add(nouns: Nouns) -> None:
     parser = verb(
         verbs, "dead-letters", "log entries that couldn't be persisted; status 3 if there are any", dead_letters
     )
+    parser.add_argument("--show", type=int, metavar="ID", help="show this one: what it holds, what is wrong with it")
     parser.add_argument("--replay", type=int, nargs="+", metavar="ID", help="persist these now")
     parser.add_argument("--all", action="store_true", help="list those too that were replayed")
 
@@ -61,8 +65,12 @@ async def verify(services: Services, arguments: Namespace) -> int:
 
 
 async def dead_letters(services: Services, arguments: Namespace) -> int:
-    """List what couldn't be persisted, or try to persist it again."""
+    """List what couldn't be persisted, show one, or try to persist some again."""
     admin = MessageAdminServiceStub(await services.channel(DM))
+    if arguments.show is not None:
+        shown = await admin.GetDeadLetter(GetDeadLetterRequest(dead_letter_id=arguments.show))
+        as_json(shown) if arguments.json else _print_letter(shown)
+        return OK
     if arguments.replay:
         replay = await admin.ReplayDeadLetters(ReplayDeadLettersRequest(dead_letter_ids=arguments.replay))
         if arguments.json:
@@ -99,6 +107,41 @@ async def dead_letters(services: Services, arguments: Namespace) -> int:
 
 def _counts(reply: VerifyConversationsResponse) -> dict[str, int]:
     return {name: getattr(reply, name) for name in (*CHECKED, *WRONG)}
+
+
+def _print_letter(shown: GetDeadLetterResponse) -> None:
+    letter, entry = shown.dead_letter, shown.entry
+    facts(
+        {
+            "id": letter.dead_letter_id,
+            "why": letter.error,
+            "put aside": when(letter, "dead_time"),
+            "tried": letter.attempt_count,
+            "replayed": when(letter, "replay_time"),
+            "subject": letter.subject,
+            "partition": letter.partition,
+            "sequence": letter.stream_sequence,
+            "bytes": letter.size_bytes,
+        }
+    )
+    print()
+    if not shown.HasField("entry"):
+        print("Its bytes are no entry of the log.")
+        return
+    facts(
+        {
+            "change": word(DeadLetterChange, entry.change, "DEAD_LETTER_CHANGE_"),
+            "entry": entry.entry_id,
+            "conversation": entry.conversation_id,
+            "actor": entry.actor_id,
+            "other": entry.other_id,
+            "accepted": when(entry, "accept_time"),
+            "message": entry.message_id or "-",
+            "characters": entry.content_length,
+            "photo": "yes" if entry.has_photo else "no",
+            "read up to": entry.up_to_number or "-",
+        }
+    )
 
 
 def _print_findings(findings: list[ConversationFinding]) -> None:

@@ -20,7 +20,7 @@ from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.append_and_wait import AppendAndWait
 from dm_svc.usecases.await_log import AwaitLog
 from dm_svc.usecases.choose_settings import GetSettings, UpdateSettings
-from dm_svc.usecases.dead_letters import ListDeadLetters, ReplayDeadLetters
+from dm_svc.usecases.dead_letters import GetDeadLetter, ListDeadLetters, ReplayDeadLetters
 from dm_svc.usecases.decide_request import DecideRequest
 from dm_svc.usecases.erase_unsent import EraseUnsent
 from dm_svc.usecases.limit_rate import LimitRate
@@ -102,7 +102,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     credentials = Credentials.from_config(config.tls)
     await refuse_unless_log_is_durable(config.nats_monitor_urls)
     database = await process.enter(
-        postgres.connect(config.postgres, idle_in_transaction_seconds=config.takeover_seconds)
+        postgres.connect(config.postgres, idle_in_transaction_seconds=config.takeover_seconds, plans_once=True)
     )
     await database.refuse_unless_durable()
     redis_client = await process.enter(redis.connect(config.redis_url))
@@ -239,6 +239,7 @@ def _admin(parts: Parts) -> AdminServicer:
     return AdminServicer(
         verify_conversations=VerifyConversations(store=care, log=parts.log),
         list_dead_letters=ListDeadLetters(store=care),
+        get_dead_letter=GetDeadLetter(store=care),
         replay_dead_letters=ReplayDeadLetters(store=care, log_store=parts.log_store, announce=parts.announce),
         cursors=CursorSigner(parts.config.cursor_key),
     )

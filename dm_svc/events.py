@@ -154,7 +154,7 @@ class Announcer:
     async def deliver(self, entries: Sequence[InboxEntry]) -> None:
         """Announce entries that are committed, each inbox in order; returns when JetStream has them. Safe to repeat."""
         announced = [event(delivered) for delivered in _by_user(entries)]
-        await self._jetstream.publish_all([Outgoing(one.subject, one.payload) for one in announced])
+        await self._jetstream.publish_run([Outgoing(one.subject, one.payload) for one in announced])
 
     async def tell_position(self, partition: int, position: int) -> None:
         """Say how far a partition's owner has come. Best effort."""

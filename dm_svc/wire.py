@@ -38,7 +38,7 @@ from heliograph.dm.v1 import (
 )
 from heliograph.events.v1 import message_events_pb2
 from heliograph.media.v1 import media_pb2
-from mesh.clock import Clock
+from mesh.clock import EPOCH, Clock
 from mesh.presign import Presigner
 
 PHOTO_URL_LIFETIME = timedelta(minutes=5)
@@ -340,14 +340,40 @@ def dead_letter(dead: DeadLetter) -> message_admin_service_pb2.DeadLetter:
         size_bytes=dead.size_bytes,
         dead_time=timestamp(dead.dead_time),
         replay_time=timestamp(dead.replay_time) if dead.replay_time else None,
+        attempt_count=dead.attempts,
     )
 
 
+def dead_letter_entry(entry: LogEntry) -> message_admin_service_pb2.DeadLetterEntry:
+    """Return what an entry says, apart from what people wrote."""
+    reply = message_admin_service_pb2.DeadLetterEntry(
+        entry_id=entry.entry_id,
+        conversation_id=entry.conversation_id,
+        actor_id=entry.actor_id,
+        other_id=entry.other_id,
+        accept_time=timestamp(entry.accept_time),
+    )
+    match entry.change:
+        case MessageSent() as sent:
+            reply.change = message_admin_service_pb2.DEAD_LETTER_CHANGE_SENT
+            reply.message_id = sent.message_id
+            reply.content_length = len(sent.content)
+            reply.has_photo = sent.photo is not None
+        case MessageTakenBack() as taken:
+            reply.change = message_admin_service_pb2.DEAD_LETTER_CHANGE_UNSENT
+            reply.message_id = taken.message_id
+        case ConversationRead() as read:
+            reply.change = message_admin_service_pb2.DEAD_LETTER_CHANGE_READ
+            reply.up_to_number = read.up_to_number
+        case RequestDecided():
+            reply.change = message_admin_service_pb2.DEAD_LETTER_CHANGE_DECIDED
+    return reply
+
+
 def timestamp(value: datetime) -> Timestamp:
-    """Return a moment on the wire."""
-    result = Timestamp()
-    result.FromDatetime(value)
-    return result
+    """Return a moment on the wire, by arithmetic: `FromDatetime` takes three times as long."""
+    since = value - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def moment(value: Timestamp) -> datetime:

@@ -8,6 +8,7 @@ A part in braces is filled from the field of that name; `{partition:02}` pads it
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -33,7 +34,7 @@ def event(message: Message) -> Event:
 
 def subject_of(message: Message) -> str:
     """Return the subject of a fact, its places filled."""
-    return _fill(message, message.DESCRIPTOR.GetOptions().Extensions[options_pb2.subject])
+    return _fill(message, _template(message.DESCRIPTOR))
 
 
 def schedule_subject_of(message: Message) -> str:
@@ -48,6 +49,7 @@ def subjects(*kinds: Descriptor) -> tuple[str, ...]:
     )
 
 
+@cache
 def _template(kind: Descriptor) -> str:
     template: str = kind.GetOptions().Extensions[options_pb2.subject]
     return template

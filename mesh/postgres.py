@@ -85,18 +85,30 @@ class Postgres:
 
 @asynccontextmanager
 async def connect(
-    config: PostgresConfig, *, idle_in_transaction_seconds: float = IDLE_IN_TRANSACTION_SECONDS
+    config: PostgresConfig,
+    *,
+    idle_in_transaction_seconds: float = IDLE_IN_TRANSACTION_SECONDS,
+    plans_once: bool = False,
 ) -> AsyncIterator[Postgres]:
     """Open the pools, wait for the first connection of each, close them at the end.
 
     The server rolls back a transaction that waits for its own process longer than `idle_in_transaction_seconds`, so
     that the locks of a process that hangs become free. `PostgresUnavailable` when there is no connection within 10 s.
+
+    `plans_once`: a statement that comes again and again is planned once for all parameters, which suits statements that
+    find their rows by key. Else the server may plan anew each time; over many partitions that took longer than the
+    execution.
     """
-    async with _pool(config, config.dsn, idle_in_transaction_seconds) as primary:
+    options = (
+        f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} "
+        f"-c idle_in_transaction_session_timeout={int(idle_in_transaction_seconds * 1000)} -c timezone=UTC "
+        f"-c plan_cache_mode={'force_generic_plan' if plans_once else 'auto'}"
+    )
+    async with _pool(config, config.dsn, options) as primary:
         if config.replica_dsn is None:
             yield Postgres(primary, primary)
         else:
-            async with _pool(config, config.replica_dsn, idle_in_transaction_seconds) as replica:
+            async with _pool(config, config.replica_dsn, options) as replica:
                 yield Postgres(primary, replica)
 
 
@@ -123,9 +135,7 @@ async def open_session(config: PostgresConfig, *, silence_seconds: float) -> Asy
 
 
 @asynccontextmanager
-async def _pool(
-    config: PostgresConfig, dsn: str, idle_in_transaction_seconds: float
-) -> AsyncIterator[AsyncConnectionPool]:
+async def _pool(config: PostgresConfig, dsn: str, options: str) -> AsyncIterator[AsyncConnectionPool]:
     async def check(connection: Connection) -> None:
         # An idle connection has nothing to say, unless its server has closed it. So a restart of Postgres fails
         # nobody's first statement, and the price is a poll instead of a round trip.
@@ -150,9 +160,7 @@ async def _pool(
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_SECONDS,
-            "options": f"-c statement_timeout={int(config.statement_timeout_seconds * 1000)} "
-            # The locks of a process that hangs in the middle of a transaction become free.
-            f"-c idle_in_transaction_session_timeout={int(IDLE_IN_TRANSACTION_SECONDS * 1000)} -c timezone=UTC",
+            "options": options,
             **_NETWORK,
         },
     )

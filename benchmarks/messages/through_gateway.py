@@ -1,134 +1,196 @@
-"""Through a gateway: `sendMessage` at one end, the recipient's WebSocket at the other."""
+"""Through a gateway: `sendMessage` at one end, the recipient's WebSocket at the other.
+
+Sent over HTTP, one request a message, and over the open sockets of the senders. Each recipient's messages are counted:
+in order, each once.
+"""
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import orjson
 
 from benchmarks.bench import Bench
+from benchmarks.hot_document.http_load import Connection
 from benchmarks.load import closed_loop, open_loop, percentile
-from benchmarks.measure import cpu_seconds, memory_mib
+from benchmarks.measure import memory_mib
+from benchmarks.messages.devices import Device
 from benchmarks.messages.rig import CONTENT, FIRST_USER, Rig
+from benchmarks.messages.spent import Spent
 from gateway import ids
 
 PAIRS = 100
-IN_FLIGHT = 24
+IN_FLIGHT = 30
 """Fewer than a gateway takes at once; it refuses the others."""
+ARRIVE_SECONDS = 60
 SEND = "mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { message { id sentAt } } }"
-INBOX = """subscription Inbox { inbox { __typename ... on InboxItem { cursor }
-  ... on MessageReceived { message { id number content sender { id } } } } }"""
+_KEY = b"00000000-0000-0000-0000-000000000000"
+"""Stands for the key in a request that is made once and sent with many keys."""
+
+Send = Callable[[int], Awaitable[str]]
+"""Sends the message of a number; returns its id."""
 
 
-class Sockets:
-    """The open inboxes of the recipients, and when each message came."""
+class Recipients:
+    """The open inboxes, when each message came, and how many came doubled or out of order."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}
-        self.news = asyncio.Event()
+        self.wrong = 0
+        self._last: dict[int, int] = {}
+        self._news = asyncio.Event()
+
+    def hear(self, recipient: int, event: dict[str, Any]) -> None:
+        """Take an event of a recipient's inbox."""
+        if (message := event.get("message")) is None:
+            return
+        expected = self._last.get(recipient, message["number"] - 1) + 1
+        self.wrong += message["number"] != expected
+        self._last[recipient] = message["number"]
+        self.arrived[message["id"]] = time.monotonic()
+        self._news.set()
 
     async def wait(self, message_ids: set[str]) -> None:
         """Wait until all of these have come."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(ARRIVE_SECONDS):
             while not message_ids <= self.arrived.keys():
-                self.news.clear()
-                await self.news.wait()
-
-    async def read(self, channel: aiohttp.ClientWebSocketResponse, ready: asyncio.Event) -> None:
-        """Read one socket to its end."""
-        async for frame in channel:
-            event = orjson.loads(frame.data)
-            if event["type"] != "next":
-                continue
-            shown = event["payload"]["data"]["inbox"]
-            if message := shown.get("message"):
-                self.arrived[message["id"]] = time.monotonic()
-                self.news.set()
-            ready.set()
+                self._news.clear()
+                await self._news.wait()
 
 
 async def measure_gateway(bench: Bench, rig: Rig) -> None:
-    """Measure capacity, then delivery at half of it."""
-    seconds = bench.size(8, 4)
+    """Measure capacity over HTTP and over sockets, then delivery at half of the latter."""
     bench.say(f"{PAIRS} pairs through one gateway, {IN_FLIGHT} in flight; every recipient has an open socket")
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, _opened(rig, http) as sockets:
-
-        async def send(number: int) -> str:
-            sender = FIRST_USER + 2 * (number % PAIRS)
-            return await _send(rig, http, sender, sender + 1)
-
-        await closed_loop(send, callers=4, seconds=1.0)
-        sent: set[str] = set()
-
-        async def counted(number: int) -> None:
-            sent.add(await send(number))
-
-        used = cpu_seconds(rig.stack.pid("gateway.serve") or 0)
-        began = time.monotonic()
-        outcome = await closed_loop(counted, callers=IN_FLIGHT, seconds=seconds)
-        await sockets.wait(sent)
-        ceiling = len(sent) / (time.monotonic() - began)
-        used = cpu_seconds(rig.stack.pid("gateway.serve") or 0) - used
-        bench.figure("gateway_messages_per_s", ceiling, "acknowledged and shown on the recipient's socket")
-        bench.figure("gateway_cpu_ms", used * 1000 / max(len(sent), 1), "per message, sent and shown")
+    async with _recipients(rig) as recipients, _over_http(rig) as by_http, _over_sockets(rig) as by_socket:
+        await _capacity(bench, rig, recipients, by_http, "gateway_http")
+        ceiling = await _capacity(bench, rig, recipients, by_socket, "gateway")
         bench.figure("gateway_memory_mib", memory_mib(rig.stack.pid("gateway.serve") or 0))
-        bench.require(outcome.failed == 0, f"every send succeeds: {dict(outcome.failures)}")
-
-        bench.say(f"From the intended send to the recipient's socket at {ceiling / 2:.0f}/s, half of it (open loop)")
-        intended: dict[str, float] = {}
-
-        async def timed(number: int) -> None:
-            at = time.monotonic()
-            intended[await send(number)] = at
-
-        outcome = await open_loop(timed, per_s=ceiling / 2, seconds=bench.size(10, 4))
-        await sockets.wait(set(intended))
-        delays = tuple(sorted((sockets.arrived[key] - at) * 1000 for key, at in intended.items()))
-        bench.figure("deliver_p50_ms", percentile(delays, 50), "send -> recipient's socket")
-        bench.figure(
-            "deliver_p99_ms", percentile(delays, 99), f"the driver's own lateness: {outcome.driver_late_ms:.1f} ms"
-        )
-        bench.require(outcome.failed == 0, f"every send succeeds: {dict(outcome.failures)}")
+        await _delivery(bench, recipients, by_socket, ceiling)
+        bench.require(recipients.wrong == 0, f"each message is shown once, in order; {recipients.wrong} are not")
 
 
-async def _send(rig: Rig, http: aiohttp.ClientSession, sender: int, recipient: int) -> str:
+async def _capacity(bench: Bench, rig: Rig, recipients: Recipients, send: Send, name: str) -> float:
+    sent: set[str] = set()
+
+    async def counted(number: int) -> None:
+        sent.add(await send(number))
+
+    await closed_loop(counted, callers=IN_FLIGHT, seconds=1.0)
+    await recipients.wait(sent)
+    sent.clear()
+    spent = Spent(rig)
+    began = time.monotonic()
+    outcome = await closed_loop(counted, callers=IN_FLIGHT, seconds=bench.size(8, 4))
+    await recipients.wait(sent)
+    per_s = len(sent) / (time.monotonic() - began)
+    bench.figure(f"{name}_messages_per_s", per_s, "acknowledged and shown on the recipient's socket")
+    spent.show(bench, name, len(sent))
+    bench.require(outcome.failed == 0, f"every send succeeds: {dict(outcome.failures)}")
+    return per_s
+
+
+async def _delivery(bench: Bench, recipients: Recipients, send: Send, ceiling: float) -> None:
+    bench.say(f"From the intended send to the recipient's socket at {ceiling / 2:.0f}/s, half of it (open loop)")
+    intended: dict[str, float] = {}
+
+    async def timed(number: int) -> None:
+        at = time.monotonic()
+        intended[await send(number)] = at
+
+    outcome = await open_loop(timed, per_s=ceiling / 2, seconds=bench.size(10, 4))
+    await recipients.wait(set(intended))
+    delays = tuple(sorted((recipients.arrived[key] - at) * 1000 for key, at in intended.items()))
+    bench.figure("deliver_p50_ms", percentile(delays, 50), "send -> recipient's socket")
+    bench.figure(
+        "deliver_p99_ms", percentile(delays, 99), f"the driver's own lateness: {outcome.driver_late_ms:.1f} ms"
+    )
+    bench.require(outcome.failed == 0, f"every send succeeds: {dict(outcome.failures)}")
+
+
+def _sender(number: int) -> int:
+    return FIRST_USER + 2 * (number % PAIRS)
+
+
+def _payload(recipient: int) -> bytes:
+    """Return the JSON of a send, with a place for its key."""
     given = {
         "recipientId": ids.encode("User", str(recipient)),
         "content": CONTENT,
-        "clientMessageId": str(uuid.uuid4()),
+        "clientMessageId": _KEY.decode(),
     }
-    async with http.post(
-        f"http://{rig.gateway}/graphql",
-        data=orjson.dumps({"query": SEND, "variables": {"input": given}}),
-        headers={"Authorization": f"Bearer {rig.viewer(sender).token}", "Content-Type": "application/json"},
-    ) as answer:
-        body: dict[str, Any] = orjson.loads(await answer.read())
-    if "errors" in body:
-        raise RuntimeError(str(body["errors"][0]["extensions"]["code"]))
-    return str(body["data"]["sendMessage"]["message"]["id"])
+    return orjson.dumps({"query": SEND, "variables": {"input": given}})
 
 
 @asynccontextmanager
-async def _opened(rig: Rig, http: aiohttp.ClientSession) -> AsyncIterator[Sockets]:
-    sockets = Sockets()
-    channels, reading = [], []
-    for number in range(PAIRS):
-        recipient = FIRST_USER + 2 * number + 1
-        channel = await http.ws_connect(f"http://{rig.gateway}/graphql", protocols=["graphql-transport-ws"])
-        authorization = f"Bearer {rig.viewer(recipient).token}"
-        await channel.send_json({"type": "connection_init", "payload": {"authorization": authorization}})
-        await channel.send_json({"type": "subscribe", "id": "1", "payload": {"query": INBOX}})
-        ready = asyncio.Event()
-        reading.append(asyncio.create_task(sockets.read(channel, ready)))
-        await asyncio.wait_for(ready.wait(), 10)
-        channels.append(channel)
+async def _recipients(rig: Rig) -> AsyncIterator[Recipients]:
+    recipients = Recipients()
+    devices = []
     try:
-        yield sockets
+        for number in range(PAIRS):
+            recipient = _sender(number) + 1
+
+            def hear(event: dict[str, Any], recipient: int = recipient) -> None:
+                recipients.hear(recipient, event)
+
+            devices.append(await Device.open(rig, recipient, hear))
+        yield recipients
     finally:
-        for channel in channels:
-            await channel.close()
-        await asyncio.gather(*reading)
+        for device in devices:
+            device.abort()
+
+
+@asynccontextmanager
+async def _over_sockets(rig: Rig) -> AsyncIterator[Send]:
+    """Senders with a socket each, without an inbox on it: over HTTP they have none either."""
+    devices = {sender: await Device.open(rig, sender) for sender in map(_sender, range(PAIRS))}
+    payloads = {sender: _payload(sender + 1) for sender in devices}
+
+    async def send(number: int) -> str:
+        sender = _sender(number)
+        data = await devices[sender].ask(payloads[sender].replace(_KEY, str(uuid.uuid4()).encode()))
+        return str(data["sendMessage"]["message"]["id"])
+
+    try:
+        yield send
+    finally:
+        for device in devices.values():
+            device.abort()
+
+
+@asynccontextmanager
+async def _over_http(rig: Rig) -> AsyncIterator[Send]:
+    """Requests over connections that are kept, as many as are in flight."""
+    host, _, port = rig.gateway.rpartition(":")
+    loop = asyncio.get_running_loop()
+    opened: list[Connection] = []
+    free: list[Connection] = []
+    requests = {sender: _request(rig, sender) for sender in map(_sender, range(PAIRS))}
+
+    async def send(number: int) -> str:
+        if not free:
+            _, connection = await loop.create_connection(Connection, host, int(port))
+            opened.append(connection)
+            free.append(connection)
+        connection = free.pop()
+        body = await connection.ask(requests[_sender(number)].replace(_KEY, str(uuid.uuid4()).encode()))
+        free.append(connection)
+        return str(orjson.loads(body)["data"]["sendMessage"]["message"]["id"])
+
+    try:
+        yield send
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def _request(rig: Rig, sender: int) -> bytes:
+    body = _payload(sender + 1)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: {rig.gateway}\r\nContent-Type: application/json\r\n"
+        f"Accept: application/json\r\nAuthorization: Bearer {rig.viewer(sender).token}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,6 +1,7 @@
 """Checks of what people give, names that are derived, and who may write to whom."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Sequence
 from typing import TypeVar
@@ -32,6 +33,9 @@ MAX_REQUEST_MESSAGES = 5
 """Messages that a request may hold before it is accepted: enough to say who one is, too few to pester."""
 MAP_VERSION = 1
 """Version of `partition_of`."""
+
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, which Postgres doesn't store, and surrogates, which are half a character."""
 
 _NAMES = uuid.UUID("6c4c7a0e-2f0e-5b77-9a57-3f1d2c8e4b10")
 """Namespace of derived ids; it must never change."""
@@ -109,7 +113,7 @@ def checked_content(content: str, *, has_photo: bool) -> str:
     """
     if len(content) > MAX_CONTENT_LENGTH:
         raise MessageTooLong(limit=MAX_CONTENT_LENGTH)
-    if "\0" in content or any("\ud800" <= letter <= "\udfff" for letter in content):
+    if _UNWRITABLE.search(content):
         raise TextInvalid
     if not has_photo and not content.strip():
         raise MessageEmpty

@@ -215,6 +215,8 @@ class DeadLetter:
     size_bytes: int
     dead_time: datetime
     replay_time: datetime | None
+    attempts: int
+    """How often it was tried to persist it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from dm_svc import wire
 from dm_svc.domain import rules
 from dm_svc.domain.verify import Finding, FindingKind
-from dm_svc.usecases.dead_letters import FIRST_ID, ListDeadLetters, ReplayDeadLetters
+from dm_svc.usecases.dead_letters import FIRST_ID, GetDeadLetter, ListDeadLetters, ReplayDeadLetters
 from dm_svc.usecases.verify_conversations import VerifyConversations
 from heliograph.dm.v1 import message_admin_service_pb2 as pb
 from heliograph.dm.v1 import message_admin_service_pb2_grpc
@@ -32,6 +32,7 @@ class AdminServicer(message_admin_service_pb2_grpc.MessageAdminServiceServicer):
 
     verify_conversations: VerifyConversations
     list_dead_letters: ListDeadLetters
+    get_dead_letter: GetDeadLetter
     replay_dead_letters: ReplayDeadLetters
     cursors: CursorSigner
 
@@ -65,6 +66,13 @@ class AdminServicer(message_admin_service_pb2_grpc.MessageAdminServiceServicer):
         return pb.ListDeadLettersResponse(
             dead_letters=[wire.dead_letter(one) for one in page.dead_letters],
             next_page_token=self.cursors.encode(scope, page.dead_letters[-1].dead_letter_id) if page.has_more else "",
+        )
+
+    async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: Context) -> pb.GetDeadLetterResponse:
+        """Show a dead letter."""
+        dead, entry = await self.get_dead_letter(request.dead_letter_id)
+        return pb.GetDeadLetterResponse(
+            dead_letter=wire.dead_letter(dead), entry=None if entry is None else wire.dead_letter_entry(entry)
         )
 
     async def ReplayDeadLetters(

@@ -31,7 +31,10 @@ class DeadEntry:
     log_sequence: int
     subject: str
     payload: bytes
+    error: str
+    dead_time: datetime
     replay_time: datetime | None
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,11 @@ class CareStore:
         commit_time: datetime = await QUERIES["lock_position"].value(connection, partition=dead.partition)
         waits = await QUERIES["lock_dead_letter"].value(connection, dead_letter_id=dead.dead_letter_id)
         return commit_time if waits else None
+
+    async def note_attempt(self, dead_letter_id: int) -> None:
+        """Count one more try."""
+        async with self._postgres.primary() as connection:
+            await QUERIES["note_attempt"].run(connection, dead_letter_id=dead_letter_id)
 
     async def note_replay(self, connection: Connection, dead_letter_id: int) -> None:
         """Remember that a dead letter is in the tables."""

@@ -1,24 +1,22 @@
 """The workers' side of the database: positions, fences, and what a batch of log entries changes."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from dm_svc.domain.fold import Changes, Loaded, NewInboxEntry, StoredMessage, Thread
+from dm_svc.domain.fold import Changes, Loaded
 from dm_svc.domain.values import (
     ConversationId,
-    EntryKind,
     Head,
     InboxEntry,
     LogEntry,
-    Message,
     UserId,
 )
+from dm_svc.store.changes import new_entries, rows_of
 from dm_svc.store.loading import ask_for
-from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of, photo_json
+from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of
 from mesh.postgres import Connection, Postgres
 
 
@@ -170,10 +168,6 @@ class LogStore:
         commit_time: datetime,
     ) -> list[InboxEntry]:
         """Write what a batch changes; return the new inbox entries, each inbox in order."""
-        if changes.threads:
-            await self._write_threads(connection, list(changes.threads.values()))
-        if changes.messages:
-            await self._write_messages(connection, list(changes.messages.values()))
         if changes.unsent:
             unsent = list(changes.unsent.values())
             await QUERIES["take_back"].run(
@@ -191,115 +185,7 @@ class LogStore:
                 upload_ids=[one.upload_id for one in changes.erasures],
                 references=[one.reference for one in changes.erasures],
             )
-        return await self._write_inbox(connection, partitions, changes, commit_time) if changes.inbox else []
-
-    @staticmethod
-    async def _write_threads(connection: Connection, threads: list[Thread]) -> None:
-        await QUERIES["write_threads"].run(
-            connection,
-            conversation_ids=[one.conversation_id for one in threads],
-            low_ids=[one.low_id for one in threads],
-            high_ids=[one.high_id for one in threads],
-            last_numbers=[one.last_number for one in threads],
-            low_counts=[one.low_count for one in threads],
-        )
-        members = [(one.conversation_id, member) for one in threads for member in one.members.values()]
-        await QUERIES["write_members"].run(
-            connection,
-            user_ids=[member.user_id for _, member in members],
-            conversation_ids=[conversation_id for conversation_id, _ in members],
-            other_ids=[member.other_id for _, member in members],
-            states=[int(member.state) for _, member in members],
-            read_numbers=[member.read_number for _, member in members],
-            read_receiveds=[member.read_received for _, member in members],
-            update_times=[member.update_time for _, member in members],
-        )
-
-    @staticmethod
-    async def _write_messages(connection: Connection, messages: list[StoredMessage]) -> None:
-        await QUERIES["write_messages"].run(
-            connection,
-            conversation_ids=[one.conversation_id for one in messages],
-            numbers=[one.number for one in messages],
-            message_ids=[one.message_id for one in messages],
-            sender_ids=[one.sender_id for one in messages],
-            client_message_ids=[one.client_message_id for one in messages],
-            contents=[one.content for one in messages],
-            photos=[photo_json(one.photo) for one in messages],
-            low_counts=[one.low_count for one in messages],
-            log_sequences=[one.log_sequence for one in messages],
-            send_times=[one.send_time for one in messages],
-            unsend_times=[one.unsend_time for one in messages],
-            body_digests=[one.body_digest for one in messages],
-        )
-
-    @staticmethod
-    async def _write_inbox(
-        connection: Connection,
-        partitions: Mapping[ConversationId, int],
-        changes: Changes,
-        commit_time: datetime,
-    ) -> list[InboxEntry]:
-        added = Counter(entry.user_id for entry in changes.inbox)
-        heads = await QUERIES["extend_inboxes"].all(
-            connection, Head, user_ids=list(added), added=[added[user_id] for user_id in added]
-        )
-        next_useq = {head.user_id: head.head_useq - added[head.user_id] + 1 for head in heads}
-        useqs = []
-        for entry in changes.inbox:
-            useqs.append(next_useq[entry.user_id])
-            next_useq[entry.user_id] += 1
-        await QUERIES["write_inbox"].run(
-            connection,
-            partitions=[partitions[entry.conversation_id] for entry in changes.inbox],
-            user_ids=[entry.user_id for entry in changes.inbox],
-            useqs=useqs,
-            kinds=[int(entry.kind) for entry in changes.inbox],
-            conversation_ids=[entry.conversation_id for entry in changes.inbox],
-            numbers=[entry.number for entry in changes.inbox],
-            actor_ids=[entry.actor_id for entry in changes.inbox],
-            unread_counts=[entry.unread_count for entry in changes.inbox],
-            is_accepteds=[entry.is_accepted for entry in changes.inbox],
-            log_sequences=[entry.log_sequence for entry in changes.inbox],
-        )
-        messages = {
-            (one.conversation_id, one.number): one for one in (*changes.unsent.values(), *changes.messages.values())
-        }
-        return [
-            _inbox_entry(entry, useq, messages, commit_time) for entry, useq in zip(changes.inbox, useqs, strict=True)
-        ]
-
-
-def _inbox_entry(
-    entry: NewInboxEntry,
-    useq: int,
-    messages: Mapping[tuple[ConversationId, int], StoredMessage],
-    commit_time: datetime,
-) -> InboxEntry:
-    message = None
-    if entry.kind in (EntryKind.MESSAGE, EntryKind.UNSENT):
-        stored = messages[entry.conversation_id, entry.number]
-        message = Message(
-            message_id=stored.message_id,
-            conversation_id=stored.conversation_id,
-            number=stored.number,
-            sender_id=stored.sender_id,
-            client_message_id=stored.client_message_id if stored.sender_id == entry.user_id else "",
-            content=stored.content,
-            photo=stored.photo,
-            send_time=stored.send_time,
-            unsend_time=stored.unsend_time,
-            is_read=False,
-        )
-    return InboxEntry(
-        user_id=entry.user_id,
-        useq=useq,
-        kind=entry.kind,
-        conversation_id=entry.conversation_id,
-        number=entry.number,
-        actor_id=entry.actor_id,
-        unread_count=entry.unread_count,
-        is_accepted=entry.is_accepted,
-        commit_time=commit_time,
-        message=message,
-    )
+        if not changes.threads:
+            return []
+        heads = await QUERIES["write_changes"].all(connection, Head, **rows_of(changes, partitions))
+        return new_entries(changes, {head.user_id: head.head_useq for head in heads}, commit_time)

@@ -1,10 +1,10 @@
 """Rows and the values that they become."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
+import orjson
 
 from dm_svc.domain.rules import unread_count
 from dm_svc.domain.values import (
@@ -92,9 +92,9 @@ class InboxRow:
     unsend_time: datetime | None
 
 
-def photo_json(photo: Photo | None) -> Jsonb | None:
+def photo_json(photo: Photo | None) -> str | None:
     """Return what is stored of a photo."""
-    return None if photo is None else Jsonb(asdict(photo))
+    return None if photo is None else orjson.dumps(photo).decode()
 
 
 def photo_of(stored: dict[str, Any] | None) -> Photo | None:

@@ -1,11 +1,11 @@
-"""Dead letters: log entries that could not be persisted, listed and replayed."""
+"""Dead letters: log entries that could not be persisted, listed, shown and replayed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dm_svc.domain import rules
 from dm_svc.domain.fold import fold
-from dm_svc.domain.values import DeadLetter
+from dm_svc.domain.values import DeadLetter, LogEntry
 from dm_svc.errors import DeadLetterNotFound
 from dm_svc.events import decode_entry
 from dm_svc.store.care import CareStore, DeadEntry
@@ -40,6 +40,34 @@ class ListDeadLetters:
 
 
 @dataclass(frozen=True, slots=True)
+class GetDeadLetter:
+    """One of them with what it holds."""
+
+    store: CareStore
+
+    async def __call__(self, dead_letter_id: int) -> tuple[DeadLetter, LogEntry | None]:
+        """Return it with its entry, `None` when its bytes are none; `DeadLetterNotFound` when there is none."""
+        found = (await self.store.get_dead_letters([dead_letter_id])).get(dead_letter_id)
+        if found is None:
+            raise DeadLetterNotFound(dead_letter_id=dead_letter_id)
+        dead = DeadLetter(
+            dead_letter_id=found.dead_letter_id,
+            partition=found.partition,
+            log_sequence=found.log_sequence,
+            subject=found.subject,
+            error=found.error,
+            size_bytes=len(found.payload),
+            dead_time=found.dead_time,
+            replay_time=found.replay_time,
+            attempts=found.attempts,
+        )
+        try:
+            return dead, decode_entry(found.payload, sequence=found.log_sequence, partition=found.partition)
+        except ValueError:
+            return dead, None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayDeadLetters:
     """Puts dead letters into the tables, at the end of their conversations: what came after them has been shown."""
 
@@ -57,6 +85,7 @@ class ReplayDeadLetters:
     async def _replay(self, dead: DeadEntry) -> str:
         if dead.replay_time is not None:
             return ""
+        await self.store.note_attempt(dead.dead_letter_id)
         try:
             entry = decode_entry(dead.payload, sequence=dead.log_sequence, partition=dead.partition)
             async with self.store.transaction() as connection:

@@ -15,6 +15,7 @@ from graphql import (
     GraphQLString,
     OperationDefinitionNode,
     OperationType,
+    get_named_type,
     get_nullable_type,
     is_abstract_type,
     is_leaf_type,
@@ -29,6 +30,7 @@ from strawberry.types.field import StrawberryField
 
 from gateway.execution import steps
 from gateway.execution.arguments import Arguments, Operation
+from gateway.execution.at_hand import AT_HAND
 from gateway.execution.fragments import OF_RECORD, Fragments, Recorded
 from gateway.execution.leaves import READY, leaf
 from gateway.execution.plan import Complete, Plan
@@ -88,7 +90,21 @@ class _Compiler:
         if parent is self._operation.schema.subscription_type:
             return Called(complete)  # the source is the event
         definition = field.extensions[DEFINITION]
+        if (known := definition.metadata.get(AT_HAND)) is not None and self._names(field.type, details) <= known.fields:
+            return Plain(known.make, NeverReady, complete)
         return self._resolved(Arguments(self._operation, parent, nodes, field, definition, path), complete, path)
+
+    def _names(self, kind: GraphQLOutputType, details: list[FieldDetails]) -> set[str]:
+        """Return the names of the fields that are asked for of an object."""
+        collected = collect_subfields(
+            self._operation.schema,
+            self._fragments,
+            self._variables,
+            self._operation.node,
+            cast(GraphQLObjectType, get_named_type(kind)),
+            details,
+        )
+        return {detail.node.name.value for group in collected.grouped_field_set.values() for detail in group}
 
     def _resolved(self, arguments: Arguments, complete: Complete, path: Path) -> Field:
         definition = arguments.definition

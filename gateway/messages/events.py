@@ -6,9 +6,10 @@ import strawberry
 
 from gateway import ids
 from gateway.context import Context, Info
+from gateway.execution.at_hand import at_hand
 from gateway.messages import inbox
 from gateway.messages.types import CONVERSATION, MESSAGE, Conversation, Message
-from gateway.people.types import User, load_user
+from gateway.people.types import User, load_user, unseen
 from gateway.scalars import count
 from heliograph.dm.v1 import inbox_pb2
 from mesh.cursor import CursorInvalid
@@ -42,7 +43,9 @@ class ConversationRead(InboxItem):
         """Return the id of the conversation."""
         return ids.encode(CONVERSATION, self.conversation)
 
-    @strawberry.field(description="Who has read.")
+    @strawberry.field(
+        description="Who has read.", metadata=at_hand({"id"}, lambda read: User(record=unseen(read.event.reader_id)))
+    )
     async def reader(self, info: Info) -> User:
         """Return who has read."""
         return await load_user(self.event.reader_id, info)

@@ -79,6 +79,19 @@ class SlowReader(Exception):
 class InboxReader:
     """The events of one device, to be iterated over once."""
 
+    __slots__ = (
+        "_at_once",
+        "_catching_up",
+        "_clients",
+        "_context",
+        "_events",
+        "_failed",
+        "_head",
+        "_is_idle",
+        "_shown",
+        "_waiting",
+    )
+
     def __init__(self, clients: Clients, at_once: AtOnce | None = None) -> None:
         self._clients = clients
         self._at_once = at_once

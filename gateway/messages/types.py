@@ -8,11 +8,12 @@ import strawberry
 from gateway import ids
 from gateway.context import Info
 from gateway.enums import described
+from gateway.execution.at_hand import at_hand
 from gateway.media import photos
 from gateway.messages.reads import MessagePage, read_messages
 from gateway.nodes import Node
 from gateway.paging import After, FirstOrNone, PageInfo
-from gateway.people.types import User, load_user
+from gateway.people.types import User, load_user, unseen
 from gateway.scalars import DateTime, count, moment
 from heliograph.dm.v1 import conversation_pb2, message_pb2
 
@@ -46,7 +47,10 @@ class Message(Node):
         """Return its place in the conversation."""
         return count(self.record.number) if self.record.HasField("number") else None
 
-    @strawberry.field(description="Who wrote it.")
+    @strawberry.field(
+        description="Who wrote it.",
+        metadata=at_hand({"id"}, lambda message: User(record=unseen(message.record.sender_id))),
+    )
     async def sender(self, info: Info) -> User:
         """Return the sender."""
         return await load_user(self.record.sender_id, info)

@@ -19,7 +19,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 
+from mesh import cancellation
 from mesh.errors import RefusedToServe
+from mesh.jetstream import direct
 from mesh.jetstream.address import Address
 from mesh.jetstream.publisher import PUBLISH_SECONDS, Outgoing, Publisher, Stored
 from mesh.jetstream.pull import Pull, Received, read
@@ -43,6 +45,8 @@ class JetStream:
         self._context = client.jetstream(timeout=PUBLISH_SECONDS)
         self._publisher = Publisher(client)
         self._pulls: set[Pull] = set()
+        self._handling: set[asyncio.Task[None]] = set()
+        """Notices that are being handled."""
         self.replicas = replicas
         """How many copies of each stream there are."""
 
@@ -100,6 +104,18 @@ class JetStream:
             self._refuse_while_away()
             return await self._publisher.publish(messages)
 
+    async def publish_run(self, messages: Sequence[Outgoing]) -> None:
+        """Store messages of one stream in this order; only the last one's acknowledgement is asked for.
+
+        The server takes what one connection sends in its order, so the earlier ones are stored by then, unless the
+        stream refused them: only for streams that drop their oldest when they are full.
+        `MessagingUnavailable` when the last one was not acknowledged: any may be stored then.
+        """
+        if messages:
+            with translated():
+                self._refuse_while_away()
+                await self._publisher.publish(messages[-1:], unacknowledged=messages[:-1])
+
     def _refuse_while_away(self) -> None:
         # nats-py would keep it and send it after a reconnect, when its caller has long given up.
         if not self._client.is_connected:
@@ -131,18 +147,14 @@ class JetStream:
             with suppress(nats.errors.Error):
                 await self._client.publish(subject, payload)
 
-    async def hear(
-        self, subject: str, on_notice: Callable[[Msg], Any], *, queue: str = "", pending_limit: int = 65_536
-    ) -> Subscription:
-        """Call `on_notice` (plain or async) for each notice; returns once the server knows of the subscription."""
+    async def hear(self, subject: str, on_notice: Callable[[Msg], Any], *, queue: str = "") -> Subscription:
+        """Call `on_notice` for each notice; returns once the server knows of the subscription.
 
-        async def call(message: Msg) -> None:
-            result = on_notice(message)
-            if asyncio.iscoroutine(result):
-                await result
-
+        What is plain is called in the order of the notices; what is async runs beside others of its kind.
+        """
+        take = self._beside(on_notice) if asyncio.iscoroutinefunction(on_notice) else on_notice
         with translated():
-            subscription = await self._client.subscribe(subject, queue=queue, cb=call, pending_msgs_limit=pending_limit)
+            subscription = await direct.subscribe(self._client, subject, take, queue=queue)
             try:
                 # Without the flush a notice that is sent elsewhere a moment later can be missed.
                 await self._client.flush()
@@ -151,6 +163,23 @@ class JetStream:
                 await subscription.unsubscribe()
                 raise
         return subscription
+
+    def _beside(self, on_notice: Callable[[Msg], Any]) -> Callable[[Msg], None]:
+        def take(message: Msg) -> None:
+            task = asyncio.create_task(on_notice(message))
+            self._handling.add(task)
+            task.add_done_callback(self._handled)
+
+        return take
+
+    async def end_handling(self) -> None:
+        """End what handles notices."""
+        await cancellation.end(self._handling)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("notice_failed", exc_info=error)
 
     async def is_heard(self, subject: str, *, seconds: float) -> bool:
         """Whether anybody answers on a subject right now; `False` when nobody listens, or nobody answers in time."""
@@ -270,7 +299,7 @@ class JetStream:
         inbox = self._client.new_inbox()
         pull = Pull(self._client, inbox, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", batch)
         with translated():
-            subscription = await self._client.subscribe(inbox, cb=pull.take, pending_msgs_limit=batch * 4)
+            subscription = await direct.subscribe(self._client, inbox, pull.take)
         self._pulls.add(pull)
         try:
             yield pull
@@ -350,6 +379,7 @@ async def connect(url: str, *, name: str, tls: ssl.SSLContext | None = None) -> 
     try:
         yield jetstream
     finally:
+        await jetstream.end_handling()
         await client.close()
 
 

@@ -14,11 +14,10 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from mesh.jetstream import direct
 from mesh.jetstream.trouble import MessagingUnavailable, translated
 
 PUBLISH_SECONDS = 5.0
-MAX_WAITING = 100_000
-"""Acknowledgements that may wait to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,19 @@ class Publisher:
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
 
-    async def publish(self, messages: Sequence[Outgoing]) -> list[Stored]:
-        """Store messages and return where each one is; they reach the server in this order.
+    async def publish(self, messages: Sequence[Outgoing], *, unacknowledged: Sequence[Outgoing] = ()) -> list[Stored]:
+        """Store messages and return where each one is; they reach the server in this order, behind those that are sent
+        without asking for an acknowledgement.
 
         `MessagingUnavailable` when one was not acknowledged in time, or the connection was lost meanwhile; any of them
         may be stored then.
         """
         if not self._prefix:
             await self._open()
+        for message in unacknowledged:
+            await self._client.publish(
+                message.subject, message.payload, headers=dict(message.headers) if message.headers else None
+            )
         numbers = [str(next(self._numbers)) for _ in messages]
         loop = asyncio.get_running_loop()
         waiting = [self._waiting.setdefault(number, loop.create_future()) for number in numbers]
@@ -86,10 +90,10 @@ class Publisher:
                 return
             inbox = self._client.new_inbox()
             with translated():
-                await self._client.subscribe(f"{inbox}.*", cb=self._take, pending_msgs_limit=MAX_WAITING)
+                await direct.subscribe(self._client, f"{inbox}.*", self._take)
             self._prefix = f"{inbox}."
 
-    async def _take(self, answer: Msg) -> None:
+    def _take(self, answer: Msg) -> None:
         acknowledged = self._waiting.get(answer.subject[len(self._prefix) :])
         if acknowledged is None or acknowledged.done():
             return

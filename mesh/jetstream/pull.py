@@ -41,7 +41,7 @@ class Pull:
         self._asked = 0
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
 
-    async def take(self, message: Msg) -> None:
+    def take(self, message: Msg) -> None:
         """Keep what the server has sent."""
         self._arrived.put_nowait(message)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 
 from devstack.demo.cast import Cast
@@ -54,6 +55,10 @@ async def test_staff_verify_conversations_and_replay_what_was_set_aside(system: 
     assert letter["subject"] == f"dm.log.{partition:02}.{conversation}"
     number = str(letter["dead_letter_id"])
     assert (await heliograph("dm", "dead-letters", "--replay", number))[0] == FOUND_TROUBLE
+    status, printed = await heliograph("dm", "dead-letters", "--show", number)
+    assert status == 0
+    assert re.search(r"^tried +2$", printed, re.MULTILINE)
+    assert "no entry of the log" in printed
     assert (await heliograph("dm", "verify", conversation))[0] == 0
 
     entry = message_events_pb2.LogEntryAppended.FromString(stored.payload)

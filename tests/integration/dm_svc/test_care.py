@@ -8,6 +8,7 @@ from dm_svc.domain.rules import partition_of
 from dm_svc.domain.values import ConversationId
 from dm_svc.events import log_stream
 from heliograph.dm.v1 import message_admin_service_pb2
+from heliograph.events.v1 import message_events_pb2
 from tests.integration.dm_svc.conftest import refused
 
 
@@ -27,6 +28,8 @@ async def test_what_cannot_be_persisted_is_set_aside_listed_and_replayed(rig):
     replay = pb.ReplayDeadLettersRequest(dead_letter_ids=[dead.dead_letter_id])
     (outcome,) = (await rig.admin.ReplayDeadLetters(replay)).results
     assert not outcome.is_persisted
+    shown = await rig.admin.GetDeadLetter(pb.GetDeadLetterRequest(dead_letter_id=dead.dead_letter_id))
+    assert (shown.dead_letter.attempt_count, shown.HasField("entry")) == (2, False)
     # Repaired, as a newer version that understands it would see it.
     stored = await rig.jetstream.get(log_stream(partition), await rig.jetstream.last_sequence(log_stream(partition)))
     async with rig.database.transaction() as connection:
@@ -44,9 +47,35 @@ async def test_what_cannot_be_persisted_is_set_aside_listed_and_replayed(rig):
     assert await refused(missing) == "DEAD_LETTER_NOT_FOUND"
 
 
-def _with_new_id(payload: bytes) -> bytes:
-    from heliograph.events.v1 import message_events_pb2
+async def test_a_dead_letter_is_shown_without_what_was_written(rig):
+    pb = message_admin_service_pb2
+    ann, ben = rig.people(2)
+    first = await ann.send(ben, "tell nobody")
+    await ann.history(ben)
+    conversation = ConversationId(ann.with_(ben))
+    partition = partition_of(conversation, 8)
+    stored = await rig.jetstream.get(log_stream(partition), await rig.jetstream.last_sequence(log_stream(partition)))
+    # The same message with another text: its key was used.
+    altered = message_events_pb2.LogEntryAppended.FromString(stored.payload)
+    altered.message_sent.content, altered.message_sent.body_digest = "tell them all", b"other"
+    await rig.jetstream.publish(stored.subject, altered.SerializeToString())
+    await ann.send(ben, "2")
+    await ann.history(ben)
+    listed = (await rig.admin.ListDeadLetters(pb.ListDeadLettersRequest())).dead_letters
+    (dead,) = [one for one in listed if one.subject == stored.subject]
+    shown = await rig.admin.GetDeadLetter(pb.GetDeadLetterRequest(dead_letter_id=dead.dead_letter_id))
+    assert shown.dead_letter == dead
+    assert (dead.attempt_count, dead.error) == (1, "the key of the message was used for another message")
+    entry = shown.entry
+    assert (entry.change, entry.message_id) == (pb.DEAD_LETTER_CHANGE_SENT, first.message_id)
+    assert (entry.actor_id, entry.other_id, entry.conversation_id) == (ann.user_id, ben.user_id, conversation)
+    assert entry.content_length == len("tell them all")
+    assert b"tell" not in shown.SerializeToString()
+    missing = rig.admin.GetDeadLetter(pb.GetDeadLetterRequest(dead_letter_id=10**9))
+    assert await refused(missing) == "DEAD_LETTER_NOT_FOUND"
 
+
+def _with_new_id(payload: bytes) -> bytes:
     entry = message_events_pb2.LogEntryAppended.FromString(payload)
     entry.entry_id = entry.message_sent.message_id = str(uuid.uuid4())
     return entry.SerializeToString()

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway import ids
 from gateway.execution import push
 from gateway.http.socket import framed
 from gateway.messages.inbox import Arrived, InboxReader
@@ -74,6 +75,15 @@ async def test_what_must_be_loaded_goes_the_long_way_and_stays_in_order(running:
     assert [one["content"] for one in seen] == ["1", "2", "3", "4", "5"]
     assert seen[0]["sender"] == {"username": "alice"}
     assert pushed() == before
+
+
+async def test_the_id_of_a_sender_is_at_hand_and_takes_no_call(running: Running) -> None:
+    channel = await opened(running, SHORT.replace("content", "content sender { __typename id }"))
+    await event(channel)
+    before, calls = pushed(), len(running.world.calls)
+    announce(running, say(running, "one", 1))
+    assert (await event(channel))["message"]["sender"] == {"__typename": "User", "id": ids.encode("User", "1")}
+    assert (pushed(), len(running.world.calls)) == (before + 1, calls)
 
 
 async def test_an_answer_is_never_shared_with_another_person(running: Running) -> None:

@@ -142,6 +142,28 @@ async def test_a_notice_reaches_whoever_listens_and_nobody_else_waits_for_it(nat
     await nats.tell("live.1", b"too late")
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_listener_that_fails_hears_the_next_notice_all_the_same(is_async, nats):
+    heard = []
+
+    def hear(notice):
+        heard.append(notice.data)
+        if len(heard) == 1:
+            raise ValueError("a listener's own fault")
+
+    async def hear_async(notice):
+        hear(notice)
+
+    subscription = await nats.hear("live.2", hear_async if is_async else hear)
+    for number in range(3):
+        await nats.tell("live.2", b"%d" % number)
+    await eventually(lambda: heard == [b"0", b"1", b"2"])
+    await subscription.unsubscribe()
+    await nats.tell("live.2", b"3")
+    await nats.ping()
+    assert len(heard) == 3
+
+
 async def test_while_nats_is_away_a_publish_fails_at_once_and_is_not_sent_later(nats_url_of):
     address = nats_url_of("feed_svc").rpartition("@")
     async with (

@@ -96,9 +96,9 @@ async def test_a_statement_that_takes_too_long_is_an_unavailable_error_and_the_c
         assert await select_one(database) == 1
 
 
-async def test_a_transaction_whose_process_hangs_is_rolled_back_by_the_server(dsn, monkeypatch):
-    monkeypatch.setattr(postgres, "IDLE_IN_TRANSACTION_SECONDS", 0.2)
-    async with postgres.connect(config(dsn)) as hanging, postgres.connect(config(dsn)) as other:
+async def test_a_transaction_whose_process_hangs_is_rolled_back_by_the_server(dsn):
+    connected = postgres.connect(config(dsn), idle_in_transaction_seconds=0.2)
+    async with connected as hanging, postgres.connect(config(dsn)) as other:
         with pytest.raises(PostgresUnavailable):
             async with hanging.transaction() as connection:
                 await connection.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")

@@ -25,6 +25,19 @@ async def test_what_is_published_together_is_stored_in_its_order(stream):
     assert (await stream.get("LOG", 500)).payload == b"499"
 
 
+async def test_a_run_is_stored_when_its_last_message_is_acknowledged(stream):
+    await stream.publish_run([Outgoing("log.x", b"%d" % number) for number in range(500)])
+    assert await stream.last_sequence("LOG") == 500
+    assert (await stream.get("LOG", 1)).payload == b"0"
+    await stream.publish_run([])
+
+
+async def test_a_run_that_no_stream_takes_is_an_error(stream):
+    with pytest.raises(MessagingUnavailable):
+        async with asyncio.timeout(2):
+            await stream.publish_run([Outgoing("nobody.listens", b"x")] * 3)
+
+
 async def test_each_of_many_that_publish_at_once_is_told_of_its_own(stream):
     async def publish(number):
         return number, await stream.publish("log.x", b"%d" % number, message_id=str(number // 2))

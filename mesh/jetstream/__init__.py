@@ -156,7 +156,10 @@ class JetStream:
         with translated():
             subscription = await direct.subscribe(self._client, subject, take, queue=queue)
             try:
-                # Without the flush a notice that is sent elsewhere a moment later can be missed.
+                # Without the flush a notice that is sent elsewhere a moment later can be missed. nats-py writes the
+                # ping of a flush past what waits to be sent, so that goes first: else the answer comes too early, one
+                # time in twenty.
+                await self._client._flush_pending(force_flush=True)
                 await self._client.flush()
             except BaseException:
                 # Nobody would have the subscription's name to end it, and it would outlive a reconnection.

@@ -142,6 +142,15 @@ async def test_a_notice_reaches_whoever_listens_and_nobody_else_waits_for_it(nat
     await nats.tell("live.1", b"too late")
 
 
+async def test_whoever_listens_misses_nothing_that_is_told_from_then_on(nats, nats_url_of):
+    heard = []
+    async with jetstream.connect(nats_url_of("feed_svc"), name="other") as other:
+        for number in range(200):
+            await other.hear(f"live.{number}", lambda notice: heard.append(notice.data))
+            await nats.tell(f"live.{number}", b"%d" % number)
+        await eventually(lambda: len(heard) == 200)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_listener_that_fails_hears_the_next_notice_all_the_same(is_async, nats):
     heard = []

@@ -27,8 +27,6 @@ LOOK_SECONDS = 1.0
 """How often, for each lane, processes are looked for that have none yet, while calls are made."""
 MAX_LANES = 16
 """A name with more processes is served by so many of them; which ones differs from caller to caller."""
-
-
 SILENT_SECONDS = 0.25
 """A process that owes answers and says nothing for so long may be frozen: others are asked."""
 

@@ -21,8 +21,6 @@ PAGE_SECONDS = 30
 PAGE_JITTER = 0.2
 PULL_SECONDS = 10
 """A first page that takes longer to be pulled is not kept."""
-
-
 TRIMMED_BY = 8
 """One of those who find a list too long at the same time cuts it; if that fails, another one so many pushes later."""
 

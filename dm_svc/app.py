@@ -200,7 +200,7 @@ async def _serve(process: Process, parts: Parts, credentials: Credentials, check
 async def _work(process: Process, parts: Parts) -> None:
     config = parts.config
 
-    persist = PersistEntries(parts.log_store)
+    persist = PersistEntries(store=parts.log_store, announcer=parts.announcer)
 
     def own(partition: int) -> Owner:
         return Owner(
@@ -209,7 +209,6 @@ async def _work(process: Process, parts: Parts) -> None:
             store=parts.log_store,
             persist=persist,
             announce=parts.announce,
-            announcer=parts.announcer,
             batch_size=config.batch_size,
         )
 
@@ -240,7 +239,7 @@ def _admin(parts: Parts) -> AdminServicer:
         verify_conversations=VerifyConversations(store=care, log=parts.log),
         list_dead_letters=ListDeadLetters(store=care),
         get_dead_letter=GetDeadLetter(store=care),
-        replay_dead_letters=ReplayDeadLetters(store=care, log_store=parts.log_store, announce=parts.announce),
+        replay_dead_letters=ReplayDeadLetters(store=care, announce=parts.announce),
         cursors=CursorSigner(parts.config.cursor_key),
     )
 

@@ -4,7 +4,7 @@
 | --- | --- | --- | --- | --- |
 | `DM_nn` | `dm.log.<nn>.<conversation>` | the log: sent, read, taken back, decided | 30 days | the partition's owner |
 | `INBOX` | `dm.inbox.<user>` | new inbox entries, after their commit | 1 day | gateways, push notices |
-| - | `dm.position.<nn>` | how far a partition's owner has come | - | dm_svc: reads that wait |
+| - | `dm.positions` | how far the owners of partitions have come | - | dm_svc: reads that wait |
 | - | `live.<user>` | typing, presence | - | gateways |
 | - | `connected.<user>` | asks whether a gateway holds the user's inbox | - | gateways answer |
 
@@ -15,10 +15,11 @@ retry of the same entry one entry; beyond it the tables do.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
 
+import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
@@ -44,6 +45,7 @@ PRESENCE_LIFE = timedelta(seconds=90)
 
 INBOX = "INBOX"
 INBOX_SUBJECTS = "dm.inbox.*"
+POSITIONS = "dm.positions"
 
 
 def log_stream(partition: int) -> str:
@@ -156,9 +158,9 @@ class Announcer:
         announced = [event(delivered) for delivered in _by_user(entries)]
         await self._jetstream.publish_run([Outgoing(one.subject, one.payload) for one in announced])
 
-    async def tell_position(self, partition: int, position: int) -> None:
-        """Say how far a partition's owner has come. Best effort."""
-        await self._jetstream.tell(f"dm.position.{partition:02}", str(position).encode())
+    async def tell_positions(self, positions: Mapping[int, int]) -> None:
+        """Say how far the owners of partitions have come. Best effort."""
+        await self._jetstream.tell(POSITIONS, orjson.dumps(list(positions.items())))
 
     async def tell_typing(
         self, conversation_id: ConversationId, *, typist: UserId, to: UserId, is_typing: bool
@@ -207,11 +209,12 @@ class Positions:
     def __init__(self) -> None:
         self._persisted: dict[int, int] = {}
         self._acknowledged: dict[int, int] = {}
-        self._moved = asyncio.Condition()
+        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        """Who waits for news of a partition."""
 
     async def listen(self, jetstream: JetStream) -> None:
         """Hear what owners tell."""
-        await jetstream.hear("dm.position.*", self._hear)
+        await jetstream.hear(POSITIONS, self._hear)
 
     def acknowledged(self, partition: int) -> int:
         """Return the last sequence that this process has acknowledged."""
@@ -225,24 +228,29 @@ class Positions:
         """Whether the partition is known to be in the tables up to the sequence."""
         return self._persisted.get(partition, 0) >= sequence
 
-    async def note_persisted(self, partition: int, position: int) -> None:
+    def note_persisted(self, partition: int, position: int) -> None:
         """Remember how far a partition is in the tables."""
         if position > self._persisted.get(partition, 0):
             self._persisted[partition] = position
-            async with self._moved:
-                self._moved.notify_all()
+            for waiting in self._waiting.pop(partition, ()):
+                if not waiting.done():
+                    waiting.set_result(None)
 
     async def wait(self, partition: int, sequence: int, *, seconds: float) -> bool:
         """Wait until a notice says that the partition has reached the sequence; `False` after so many seconds."""
         try:
-            async with asyncio.timeout(seconds), self._moved:
-                await self._moved.wait_for(lambda: self.has(partition, sequence))
+            async with asyncio.timeout(seconds):
+                while not self.has(partition, sequence):
+                    news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiting.setdefault(partition, []).append(news)
+                    await news
         except TimeoutError:
             return False
         return True
 
-    async def _hear(self, notice: Msg) -> None:
-        await self.note_persisted(int(notice.subject.rpartition(".")[2]), int(notice.data))
+    def _hear(self, notice: Msg) -> None:
+        for partition, position in orjson.loads(notice.data):
+            self.note_persisted(partition, position)
 
 
 def _by_user(entries: Sequence[InboxEntry]) -> list[message_events_pb2.InboxEntriesDelivered]:

@@ -41,24 +41,9 @@ UPDATE log_positions SET fence = fence + 1, update_time = now() WHERE partition 
 RETURNING position, announced, fence;
 
 -- name: advance_positions
--- In the transaction of the rows, whose time it returns for each; a row less for each that another owner has taken over.
--- Rows are locked in the order of partitions.
-WITH step AS (
-    SELECT * FROM unnest(%(partitions)s::integer[], %(fences)s::bigint[], %(afters)s::bigint[],
-                         %(positions)s::bigint[], %(announceds)s::bigint[])
-        AS t (partition, fence, after, position, announced)
-), locked AS (
-    SELECT p.partition, step.position, step.announced
-    FROM log_positions p
-    JOIN step ON step.partition = p.partition AND step.fence = p.fence AND step.after = p.position
-    ORDER BY p.partition
-    FOR UPDATE OF p
-)
-UPDATE log_positions p
-SET position = locked.position, announced = greatest(p.announced, locked.announced), update_time = now()
-FROM locked
-WHERE p.partition = locked.partition
-RETURNING now();
+-- In front of the rows, whose time it returns; an error when another owner has taken one of them over.
+SELECT advance_positions(%(partitions)s::integer[], %(fences)s::bigint[], %(afters)s::bigint[],
+                         %(positions)s::bigint[], %(announceds)s::bigint[]);
 
 -- name: store_announced
 -- Between batches, when nothing new comes.
@@ -365,9 +350,11 @@ UPDATE dead_letters SET attempts = attempts + 1 WHERE dead_letter_id = %(dead_le
 -- It is in the tables now.
 UPDATE dead_letters SET replay_time = now() WHERE dead_letter_id = %(dead_letter_id)s;
 
--- name: lock_position
--- Keeps the partition's owner from giving numbers until the transaction ends.
-SELECT now() FROM log_positions WHERE partition = %(partition)s FOR UPDATE;
+-- name: take_partition_aside
+-- Keeps the partition's owner from giving numbers until the transaction ends. What the owner remembers is out of date
+-- afterwards, so the fence is raised: the owner begins anew.
+UPDATE log_positions SET fence = fence + 1, update_time = now() WHERE partition = %(partition)s
+RETURNING now();
 
 -- name: begin_snapshot
 -- All that follows in the transaction sees one moment.

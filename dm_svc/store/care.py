@@ -116,7 +116,7 @@ class CareStore:
 
     async def lock_for_replay(self, connection: Connection, dead: DeadEntry) -> datetime | None:
         """Keep everyone else from giving numbers and from replaying it; `None` when it was replayed already."""
-        commit_time: datetime = await QUERIES["lock_position"].value(connection, partition=dead.partition)
+        commit_time: datetime = await QUERIES["take_partition_aside"].value(connection, partition=dead.partition)
         waits = await QUERIES["lock_dead_letter"].value(connection, dead_letter_id=dead.dead_letter_id)
         return commit_time if waits else None
 

@@ -1,27 +1,52 @@
-"""What a batch of log entries changes: as parameters of the statement that writes it, and as those concerned see it."""
+"""What a batch of log entries changes: written, and as those concerned see it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from dm_svc.domain.fold import Changes, NewInboxEntry, StoredMessage
-from dm_svc.domain.values import ConversationId, EntryKind, InboxEntry, Message, UserId
+from dm_svc.domain.values import ConversationId, EntryKind, Head, InboxEntry, Message, UserId
 from dm_svc.store.arrays import byte_strings, integers, texts, times
-from dm_svc.store.rows import photo_json
+from dm_svc.store.rows import QUERIES, photo_json
+from mesh.postgres import Connection
+from mesh.queries import Answer
 
 
-def rows_of(changes: Changes, partitions: Mapping[ConversationId, int]) -> dict[str, str]:
-    """Return the parameters of `write_changes`."""
-    return {**_thread_rows(changes), **_message_rows(changes), **_inbox_rows(changes, partitions)}
+async def write(
+    connection: Connection, partitions: Mapping[ConversationId, int], changes: Changes
+) -> Answer[Head] | None:
+    """Send what a batch changes, in the caller's transaction; the answer tells the heads of the inboxes it is in."""
+    if changes.unsent:
+        unsent = list(changes.unsent.values())
+        await QUERIES["take_back"].run(
+            connection,
+            conversation_ids=[one.conversation_id for one in unsent],
+            numbers=[one.number for one in unsent],
+            unsend_times=[one.unsend_time for one in unsent],
+        )
+    if changes.erasures:
+        await QUERIES["write_erasures"].run(
+            connection,
+            partitions=[partitions[one.conversation_id] for one in changes.erasures],
+            log_sequences=[one.log_sequence for one in changes.erasures],
+            conversation_ids=[one.conversation_id for one in changes.erasures],
+            upload_ids=[one.upload_id for one in changes.erasures],
+            references=[one.reference for one in changes.erasures],
+        )
+    if not changes.threads:
+        return None
+    rows = {**_thread_rows(changes), **_message_rows(changes), **_inbox_rows(changes, partitions)}
+    return await QUERIES["write_changes"].ask(connection, Head, **rows)
 
 
-def new_entries(changes: Changes, heads: Mapping[UserId, int], commit_time: datetime) -> list[InboxEntry]:
+def new_entries(changes: Changes, heads: Sequence[Head], commit_time: datetime) -> list[InboxEntry]:
     """Return the new inbox entries, each inbox in order."""
     messages = {
         (one.conversation_id, one.number): one for one in (*changes.unsent.values(), *changes.messages.values())
     }
+    ends = {head.user_id: head.head_useq for head in heads}
     return [
-        _inbox_entry(entry, heads[entry.user_id] - back, messages, commit_time)
+        _inbox_entry(entry, ends[entry.user_id] - back, messages, commit_time)
         for entry, back in zip(changes.inbox, _backs(changes.inbox), strict=True)
     ]
 

@@ -1,9 +1,10 @@
 """What the tables hold about a batch of log entries, asked for all at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from dm_svc.domain.fold import Loaded, Membership, StoredMessage, Thread, read_points
 from dm_svc.domain.values import (
@@ -20,29 +21,75 @@ from dm_svc.store.rows import QUERIES, photo_of
 from mesh.postgres import Connection
 from mesh.queries import Answer
 
+Row = TypeVar("Row")
 
-async def load(connection: Connection, entries: Sequence[LogEntry]) -> Loaded:
-    """Return what the tables hold about some entries."""
-    return await (await ask_for(connection, entries)).loaded()
+NOTHING: Mapping[ConversationId, Thread] = MappingProxyType({})
 
 
-async def ask_for(connection: Connection, entries: Sequence[LogEntry]) -> "Loading":
-    """Send the questions; in a pipeline none waits for the answer of another."""
-    sent = [entry.change.message_id for entry in entries if isinstance(entry.change, MessageSent)]
-    taken = [entry.change.message_id for entry in entries if isinstance(entry.change, MessageTakenBack)]
-    places = read_points(entries)
-    return Loading(
-        threads=await QUERIES["load_threads"].ask(
-            connection, _ThreadRow, conversation_ids=list({entry.conversation_id for entry in entries})
-        ),
-        keys=await QUERIES["load_keys"].ask(connection, KnownKey, message_ids=sent) if sent else None,
-        messages=await QUERIES["load_messages"].ask(connection, _MessageRow, message_ids=taken) if taken else None,
-        low_counts=await QUERIES["load_low_counts"].ask(
-            connection, _PlaceRow, conversation_ids=[one for one, _ in places], numbers=[two for _, two in places]
-        )
-        if places
-        else None,
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be known about some entries, and is not."""
+
+    threads: Sequence[ConversationId]
+    keys: Sequence[MessageId]
+    messages: Sequence[MessageId]
+    low_counts: Sequence[tuple[ConversationId, int]]
+
+    def __bool__(self) -> bool:
+        return bool(self.threads or self.keys or self.messages or self.low_counts)
+
+
+def wanted_of(
+    entries: Sequence[LogEntry], known: Mapping[ConversationId, Thread] = NOTHING, *, with_keys: bool = True
+) -> Wanted:
+    """Return what to ask for, when so much is `known` of the conversations.
+
+    `with_keys`: also which of the messages are stored already.
+    """
+    changes = [entry.change for entry in entries]
+    return Wanted(
+        threads=list({entry.conversation_id for entry in entries} - known.keys()),
+        keys=[change.message_id for change in changes if isinstance(change, MessageSent)] if with_keys else [],
+        messages=[change.message_id for change in changes if isinstance(change, MessageTakenBack)],
+        # Whoever read up to the end, or further, read what is known.
+        low_counts=[
+            (conversation_id, number)
+            for conversation_id, number in read_points(entries)
+            if conversation_id not in known or number < known[conversation_id].last_number
+        ],
     )
+
+
+async def load(connection: Connection, wanted: Wanted) -> Loaded:
+    """Return what the tables hold; in a pipeline no question waits for the answer of another."""
+    threads = await _ask(connection, "load_threads", _ThreadRow, conversation_ids=wanted.threads)
+    keys = await _ask(connection, "load_keys", KnownKey, message_ids=wanted.keys)
+    messages = await _ask(connection, "load_messages", _MessageRow, message_ids=wanted.messages)
+    low_counts = await _ask(
+        connection,
+        "load_low_counts",
+        _PlaceRow,
+        conversation_ids=[one for one, _ in wanted.low_counts],
+        numbers=[two for _, two in wanted.low_counts],
+    )
+    return Loaded(
+        threads=_threads(await _rows(threads)),
+        keys={key.message_id: key for key in await _rows(keys)},
+        messages={MessageId(row.message_id): _stored_message(row) for row in await _rows(messages)},
+        low_counts={
+            (ConversationId(row.conversation_id), row.number): row.low_count for row in await _rows(low_counts)
+        },
+    )
+
+
+async def _ask(connection: Connection, name: str, row: type[Row], **keys: Sequence[Any]) -> Answer[Row] | None:
+    if not any(keys.values()):
+        return None
+    return await QUERIES[name].ask(connection, row, **keys)
+
+
+async def _rows(answer: Answer[Row] | None) -> list[Row]:
+    return [] if answer is None else await answer.rows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +127,6 @@ class _PlaceRow:
     conversation_id: str
     number: int
     low_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """Answers that are on their way; `None` for what needed no question."""
-
-    threads: Answer[_ThreadRow]
-    keys: Answer[KnownKey] | None
-    messages: Answer[_MessageRow] | None
-    low_counts: Answer[_PlaceRow] | None
-
-    async def loaded(self) -> Loaded:
-        """Return them once they have come."""
-        threads = _threads(await self.threads.rows())
-        keys = await self.keys.rows() if self.keys else []
-        messages = await self.messages.rows() if self.messages else []
-        counts = await self.low_counts.rows() if self.low_counts else []
-        return Loaded(
-            threads=threads,
-            keys={key.message_id: key for key in keys},
-            messages={MessageId(row.message_id): _stored_message(row) for row in messages},
-            low_counts={(ConversationId(row.conversation_id), row.number): row.low_count for row in counts},
-        )
 
 
 def _threads(rows: Iterable[_ThreadRow]) -> dict[ConversationId, Thread]:

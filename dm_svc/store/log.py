@@ -1,23 +1,20 @@
 """The workers' side of the database: positions, fences, and what a batch of log entries changes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from dm_svc.domain.fold import Changes, Loaded
-from dm_svc.domain.values import (
-    ConversationId,
-    Head,
-    InboxEntry,
-    LogEntry,
-    UserId,
-)
-from dm_svc.store.changes import new_entries, rows_of
-from dm_svc.store.loading import ask_for
+import psycopg
+
+from dm_svc.domain.fold import Changes, Loaded, Thread
+from dm_svc.domain.values import ConversationId, InboxEntry, LogEntry, UserId
+from dm_svc.store.changes import new_entries, write
+from dm_svc.store.loading import load, wanted_of
 from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of
-from mesh.postgres import Connection, Postgres
+from mesh.postgres import Postgres
+
+_OWNERSHIP_LOST = "HG001"
+"""What `advance_positions` fails with."""
 
 
 class OwnershipLost(Exception):
@@ -59,6 +56,14 @@ class RawEntry:
     log_sequence: int
     subject: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside(RawEntry):
+    """One that can't be persisted."""
+
+    partition: int
+    error: str
 
 
 class LogStore:
@@ -103,34 +108,57 @@ class LogStore:
             position: int = await QUERIES["get_position"].value(connection, partition=partition)
         return position
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """Open the one transaction of a batch: a pipeline, so that a batch costs three round trips instead of ten."""
-        async with self._postgres.primary() as connection, connection.pipeline(), connection.transaction():
-            yield connection
+    async def load(
+        self, entries: Sequence[LogEntry], known: Mapping[ConversationId, Thread], *, with_keys: bool
+    ) -> Loaded:
+        """Return what the tables hold about entries, and what is `known` of their conversations already.
 
-    async def advance(
-        self, connection: Connection, steps: Sequence[Step], entries: Sequence[LogEntry]
-    ) -> tuple[datetime, Loaded]:
-        """Move the positions; return the time of the transaction, and what the tables hold about the entries.
-
-        `OwnershipLost` when another worker took one over. Moving comes first, since it locks the partitions' rows: what
-        is read after it nobody else changes, and a stale owner writes nothing. A batch that was committed while its
-        connection was lost looks like lost ownership too, and the next owner begins behind it.
+        No transaction holds it fast: nobody but the partition's owner changes it, which `commit` proves.
         """
-        moving = await QUERIES["advance_positions"].ask_values(
-            connection,
-            partitions=[step.partition for step in steps],
-            fences=[step.fence for step in steps],
-            afters=[step.after for step in steps],
-            positions=[step.position for step in steps],
-            announceds=[step.announced for step in steps],
-        )
-        loading = await ask_for(connection, entries)
-        moved = await moving.rows()
-        if len(moved) != len(steps):
-            raise OwnershipLost(f"of partitions {sorted(step.partition for step in steps)} only {len(moved)} are ours")
-        return moved[0], await loading.loaded()
+        wanted = wanted_of(entries, known, with_keys=with_keys)
+        if not wanted:
+            return Loaded(dict(known), {}, {}, {})
+        async with self._postgres.primary() as connection, connection.pipeline():
+            loaded = await load(connection, wanted)
+        loaded.threads.update(known)
+        return loaded
+
+    async def commit(
+        self,
+        steps: Sequence[Step],
+        partitions: Mapping[ConversationId, int],
+        changes: Changes,
+        set_aside: Sequence[SetAside],
+    ) -> list[InboxEntry]:
+        """Move the positions and write what goes with that, all or nothing; return the new inbox entries, each inbox
+        in order.
+
+        `OwnershipLost` when another worker took one over: nothing was written. A batch that was committed while its
+        connection was lost looks like that too, and the next owner begins behind it.
+
+        All statements go out together, and what is sent so is one transaction. Moving comes first, since it locks the
+        partitions' rows: a stale owner gets no further.
+        """
+        async with self._postgres.primary() as connection:
+            try:
+                async with connection.pipeline():
+                    moving = await QUERIES["advance_positions"].ask_values(
+                        connection,
+                        partitions=[step.partition for step in steps],
+                        fences=[step.fence for step in steps],
+                        afters=[step.after for step in steps],
+                        positions=[step.position for step in steps],
+                        announceds=[step.announced for step in steps],
+                    )
+                    for one in set_aside:
+                        await QUERIES["write_dead_letter"].run(connection, **asdict(one))
+                    writing = await write(connection, partitions, changes)
+            except psycopg.DatabaseError as error:
+                if error.sqlstate == _OWNERSHIP_LOST:
+                    raise OwnershipLost(str(error)) from error
+                raise
+            (commit_time,) = await moving.rows()
+            return new_entries(changes, await writing.rows() if writing else [], commit_time)
 
     async def store_announced(self, step: Step) -> None:
         """Write how far the effects have been announced."""
@@ -148,44 +176,3 @@ class LogStore:
                 connection, InboxRow, partition=partition, after=after, user_ids=list(user_ids), window=window
             )
         return [inbox_entry_of(row) for row in rows]
-
-    async def write_dead_letter(self, connection: Connection, partition: int, raw: RawEntry, error: str) -> None:
-        """Keep an entry aside, in the caller's transaction."""
-        await QUERIES["write_dead_letter"].run(
-            connection,
-            partition=partition,
-            log_sequence=raw.log_sequence,
-            subject=raw.subject,
-            payload=raw.payload,
-            error=error[:500],
-        )
-
-    async def write(
-        self,
-        connection: Connection,
-        partitions: Mapping[ConversationId, int],
-        changes: Changes,
-        commit_time: datetime,
-    ) -> list[InboxEntry]:
-        """Write what a batch changes; return the new inbox entries, each inbox in order."""
-        if changes.unsent:
-            unsent = list(changes.unsent.values())
-            await QUERIES["take_back"].run(
-                connection,
-                conversation_ids=[one.conversation_id for one in unsent],
-                numbers=[one.number for one in unsent],
-                unsend_times=[one.unsend_time for one in unsent],
-            )
-        if changes.erasures:
-            await QUERIES["write_erasures"].run(
-                connection,
-                partitions=[partitions[one.conversation_id] for one in changes.erasures],
-                log_sequences=[one.log_sequence for one in changes.erasures],
-                conversation_ids=[one.conversation_id for one in changes.erasures],
-                upload_ids=[one.upload_id for one in changes.erasures],
-                references=[one.reference for one in changes.erasures],
-            )
-        if not changes.threads:
-            return []
-        heads = await QUERIES["write_changes"].all(connection, Head, **rows_of(changes, partitions))
-        return new_entries(changes, {head.user_id: head.head_useq for head in heads}, commit_time)

@@ -50,7 +50,7 @@ class AwaitLog:
             return
         give_up = asyncio.get_running_loop().time() + self.wait_seconds
         while asyncio.get_running_loop().time() < give_up:
-            await self.positions.note_persisted(partition, await self.store.get_position(partition))
+            self.positions.note_persisted(partition, await self.store.get_position(partition))
             if await self.positions.wait(partition, wanted, seconds=LOOK_SECONDS):
                 return
         raise CatchingUp

@@ -9,8 +9,8 @@ from dm_svc.domain.values import DeadLetter, LogEntry
 from dm_svc.errors import DeadLetterNotFound
 from dm_svc.events import decode_entry
 from dm_svc.store.care import CareStore, DeadEntry
-from dm_svc.store.loading import load
-from dm_svc.store.log import LogStore
+from dm_svc.store.changes import new_entries, write
+from dm_svc.store.loading import load, wanted_of
 from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.persist_entries import POISON, reason_of
 
@@ -72,7 +72,6 @@ class ReplayDeadLetters:
     """Puts dead letters into the tables, at the end of their conversations: what came after them has been shown."""
 
     store: CareStore
-    log_store: LogStore
     announce: AnnounceEntries
 
     async def __call__(self, dead_letter_ids: Sequence[int]) -> dict[int, str]:
@@ -92,12 +91,11 @@ class ReplayDeadLetters:
                 commit_time = await self.store.lock_for_replay(connection, dead)
                 if commit_time is None:
                     return ""
-                changes = fold([entry], await load(connection, [entry]))
+                changes = fold([entry], await load(connection, wanted_of([entry])))
                 if changes.refused:
                     return changes.refused[0].reason
-                told = await self.log_store.write(
-                    connection, {entry.conversation_id: dead.partition}, changes, commit_time
-                )
+                written = await write(connection, {entry.conversation_id: dead.partition}, changes)
+                told = new_entries(changes, await written.rows() if written else [], commit_time)
                 await self.store.note_replay(connection, dead.dead_letter_id)
         except POISON as error:
             return reason_of(error)

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from dm_svc import wire
 from dm_svc.domain.values import InboxEntry, LogEntry
-from dm_svc.events import Announcer, log_stream
+from dm_svc.events import log_stream
 from dm_svc.store.log import LogStore, RawEntry, Step
 from dm_svc.usecases.announce_entries import AnnounceEntries
 from dm_svc.usecases.persist_entries import Batch, PersistEntries
@@ -19,9 +19,6 @@ from mesh.telemetry import get_logger
 _log = get_logger(__name__)
 _persisted = Counter("dm_log_entries_persisted", "Log entries whose effects are in the tables")
 _dead = Counter("dm_dead_letters", "Log entries that were set aside")
-_batch_size = Histogram(
-    "dm_batch_entries", "Log entries of a transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
-)
 _position = Gauge("dm_partition_position", "Sequence up to which a partition is in the tables", ["partition"])
 
 
@@ -34,7 +31,6 @@ class Owner:
     store: LogStore
     persist: PersistEntries
     announce: AnnounceEntries
-    announcer: Announcer
     batch_size: int
 
     async def run(self) -> None:
@@ -62,7 +58,6 @@ class Owner:
                 step = Step(self.partition, place.fence, after=done.position, position=last, announced=announced)
                 told = await self._persist(step, received)
                 done = step
-                await self.announcer.tell_position(self.partition, last)
                 if announcing is not None:
                     await announcing
                 announcing = asyncio.create_task(self.announce(told))
@@ -74,7 +69,6 @@ class Owner:
         told = await self.persist(step, batch)
         _persisted.inc(len(received))
         _dead.inc(len(batch.errors))
-        _batch_size.observe(len(received))
         _position.labels(str(self.partition)).set(step.position)
         return told
 

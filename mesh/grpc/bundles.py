@@ -66,7 +66,7 @@ class BundleWriter(Generic[Bundle]):
         try:
             while self._waiting:
                 await self._write(self._waiting.popleft())
-        except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             self._waiting.clear()  # the stream has ended; who reads from it learns why
         finally:
             self._work = None

@@ -1,6 +1,7 @@
 """What staff and timers do: dead letters, verification, old entries, fences."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -134,16 +135,64 @@ async def test_inbox_entries_are_forgotten_after_their_time_and_old_cursors_get_
 
 
 async def test_a_fenced_owner_writes_nothing(rig):
+    """Not even what goes together with it of partitions that are still its own."""
+    from dm_svc.domain.fold import Loaded, fold
+    from dm_svc.domain.values import LogEntry, MessageSent
     from dm_svc.store.log import LogStore, OwnershipLost, Step
 
     store = LogStore(rig.database)
-    partition = 0
+    ann, ben = rig.people(2)
+    conversation = ConversationId(ann.with_(ben))
+    own = partition_of(conversation, 8)
+    lost = (own + 1) % 8
     async with rig.database.primary() as connection:
-        row = await (
-            await connection.execute("SELECT position, fence FROM log_positions WHERE partition = 0")
-        ).fetchone()
-    stale = Step(partition, fence=row[1] - 1, after=row[0], position=row[0] + 5, announced=0)
+        cursor = await connection.execute("SELECT partition, position, fence FROM log_positions")
+        before = {partition: (position, fence) for partition, position, fence in await cursor.fetchall()}
+    steps = [
+        Step(one, fence=fence - (one == lost), after=position, position=position + 5, announced=0)
+        for one, (position, fence) in before.items()
+        if one in (own, lost)
+    ]
+    sent = MessageSent(str(uuid.uuid4()), "key", "hello", None, b"digest", is_request=False)
+    entry = LogEntry(1, sent.message_id, conversation, ann.user_id, ben.user_id, datetime.now(UTC), sent)
+    changes = fold([entry], Loaded({}, {}, {}, {}))
     with pytest.raises(OwnershipLost):
-        async with store.transaction() as connection:
-            await store.advance(connection, [stale], [])
-    assert await store.get_position(partition) == row[0]
+        await store.commit(steps, {conversation: own}, changes, [])
+    for partition in (own, lost):
+        assert await store.get_position(partition) == before[partition][0]
+    assert (await store.load([entry], {}, with_keys=True)) == Loaded({}, {}, {}, {})
+
+
+async def test_what_a_replay_wrote_outlives_what_the_owner_remembers(rig):
+    """The owner wrote the conversation last and remembers it; then a read pointer comes by another way."""
+    pb = message_admin_service_pb2
+    ann, ben = rig.people(2)
+    for number in range(3):
+        await ann.send(ben, str(number))
+    await ben.history(ann)
+    conversation = ConversationId(ann.with_(ben))
+    partition = partition_of(conversation, 8)
+    await rig.jetstream.publish(f"dm.log.{partition:02}.{conversation}", b"\xff")
+    await ann.send(ben, "3")
+    await ben.history(ann)
+    read = message_events_pb2.LogEntryAppended(
+        conversation_id=conversation,
+        partition=partition,
+        entry_id=str(uuid.uuid4()),
+        actor_id=ben.user_id,
+        other_id=ann.user_id,
+    )
+    read.conversation_read.up_to_number = 4
+    async with rig.database.primary() as connection:
+        cursor = await connection.execute(
+            "UPDATE dead_letters SET payload = %s WHERE subject LIKE %s RETURNING dead_letter_id",
+            (read.SerializeToString(), f"%.{conversation}"),
+        )
+        (dead_letter_id,) = await cursor.fetchone()
+    replayed = await rig.admin.ReplayDeadLetters(pb.ReplayDeadLettersRequest(dead_letter_ids=[dead_letter_id]))
+    assert replayed.results[0].is_persisted, replayed.results[0].error
+    await ann.send(ben, "4")
+    assert [one.number for one in await ben.history(ann)] == [1, 2, 3, 4, 5]
+    assert ((await ben.conversation(ann)).read_number, (await ben.conversation(ann)).unread_count) == (4, 1)
+    asked = pb.VerifyConversationsRequest(conversation_id=conversation)
+    assert not (await rig.admin.VerifyConversations(asked)).findings

@@ -35,15 +35,16 @@ def redelivering_consumer():
 
 def position_apart():
     """Commit the position before the rows, in a transaction of its own."""
+    from dm_svc.domain.fold import Changes
     from dm_svc.usecases.persist_entries import PersistEntries
 
     persist = PersistEntries._persist
 
-    async def apart(self, works):
-        async with self._store.transaction() as connection:
-            await self._store.advance(connection, [work.step for work in works], [])
+    async def apart(self, works, *, with_keys):
+        await self._store.commit([work.step for work in works], {}, Changes(), [])
         await asyncio.sleep(0.1)
-        return await persist(self, [replace(work, step=replace(work.step, after=work.step.position)) for work in works])
+        moved = [replace(work, step=replace(work.step, after=work.step.position)) for work in works]
+        return await persist(self, moved, with_keys=with_keys)
 
     PersistEntries._persist = apart
 

@@ -34,7 +34,7 @@ from feed_svc.cache.marks import TimelineMark
 from feed_svc.domain import PostId
 from heliograph.feed.v1 import post_service_pb2, post_service_pb2_grpc
 from heliograph.media.v1.media_service_pb2_grpc import MediaServiceServicer, add_MediaServiceServicer_to_server
-from mesh import auth
+from mesh import auth, redis_bulk
 from mesh.auth import TokenVerifier, Viewer
 from mesh.config import TlsConfig, TokenConfig
 from mesh.grpc import client, server
@@ -298,8 +298,7 @@ async def _rig(bench: Bench) -> AsyncIterator[Rig]:
             await psycopg.AsyncConnection.connect(stack.postgres.admin_dsn("feed_svc"), autocommit=True)
         )
         redis = await exits.enter_async_context(Redis.from_url(stack.redis.admin_url()))
-        bulk = Bulk(redis, stack.redis.admin_url())
-        exits.push_async_callback(bulk.close)
+        bulk = await exits.enter_async_context(redis_bulk.connect(redis, stack.redis.admin_url()))
         count = bench.size(99_999, 20_000)
         followers = np.arange(FIRST_FOLLOWER, FIRST_FOLLOWER + count, dtype=np.int64)
         rig = Rig(bench, stack, stub, database, redis, bulk, Path(stack.state.jwt_private_key), followers)

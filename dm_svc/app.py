@@ -45,7 +45,7 @@ from heliograph.dm.v1.message_admin_service_pb2_grpc import add_MessageAdminServ
 from heliograph.dm.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
 from heliograph.feed.v1 import graph_service_pb2, graph_service_pb2_grpc
 from heliograph.media.v1 import media_service_pb2, media_service_pb2_grpc
-from mesh import health, jetstream, periodic, postgres, redis
+from mesh import health, jetstream, periodic, postgres, redis, redis_bulk
 from mesh.auth import TokenVerifier
 from mesh.clock import Clock, SystemClock
 from mesh.config import DEVELOPMENT
@@ -111,7 +111,8 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     checks.depends_on("postgres", database.ping)
     checks.depends_on("redis", redis_client.ping)
     checks.depends_on("nats", messaging.ping)
-    cache = Cache(redis_client)
+    bulk = await process.enter(redis_bulk.connect(redis_client, config.redis_url, answer_seconds=redis.ANSWER_SECONDS))
+    cache = Cache(redis_client, bulk)
     await cache.load_functions()
     parts = await _parts(process, config, credentials, database, messaging, cache)
     if SERVE in roles:

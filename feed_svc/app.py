@@ -43,7 +43,7 @@ from heliograph.feed.v1 import (
     post_service_pb2_grpc,
 )
 from heliograph.media.v1 import media_service_pb2, media_service_pb2_grpc
-from mesh import health, jetstream, periodic, postgres, redis
+from mesh import health, jetstream, periodic, postgres, redis, redis_bulk
 from mesh.auth import TokenVerifier
 from mesh.breaker import Breaker
 from mesh.clock import SystemClock
@@ -133,7 +133,7 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
             credentials=credentials,
         )
     )
-    bulk = Bulk(redis_client, config.redis_url)
+    bulk = await process.enter(redis_bulk.connect(redis_client, config.redis_url))
     media = Media(media_service_pb2_grpc.MediaServiceStub(media_channel))
     parts = assemble(config, Store(database), redis_client, bulk, messaging, media)
     await parts.timelines.load_functions()
@@ -165,7 +165,6 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
         process.loop("outbox_relay", relay.run)
         process.loop("outbox_lag", periodic.every(LAG_SECONDS, "outbox_lag", relay.measure))
         _start_work(process, parts)
-    process.drain(bulk.close)
     await process.enter(health.serve(checks, config.process.metrics_listen))
 
 

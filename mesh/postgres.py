@@ -61,6 +61,21 @@ class Postgres:
             yield connection
 
     @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Connection]:
+        """Borrow a connection to the primary whose statements go out without waiting for each other's answers.
+
+        All of them are one transaction, which is committed at the end of the block; their answers may be read after it.
+        """
+        async with self.primary() as connection:
+            try:
+                async with connection.pipeline():
+                    yield connection
+            except BaseException as error:
+                # psycopg takes statements for prepared that the server skipped behind the one that failed.
+                await connection.close()
+                raise _cause_of(error) from None
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """Borrow a connection for reads that may lag behind the primary by the replica's delay."""
         async with _translated(), self._replica.connection() as connection:
@@ -172,6 +187,13 @@ async def _pool(config: PostgresConfig, dsn: str, options: str) -> AsyncIterator
         yield pool
     finally:
         await pool.close()
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what a pipeline failed with: psycopg may raise that a later statement was skipped instead."""
+    while isinstance(error, psycopg.errors.PipelineAborted) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _is_readable(connection: Connection) -> bool:

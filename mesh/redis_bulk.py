@@ -6,14 +6,15 @@ second) and sent as they are, over connections of their own. In a cluster each r
     lengths = await bulk.integers(follower_ids, "RPUSHX", "home:{*}", post_id)
 
 A `*` in a word stands for the id; it is the hash tag of every key. `replicated` is the same for writes that a failover
-must not lose.
+must not lose, `each` takes requests that differ in more than the id.
 """
 
 import asyncio
 import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -55,6 +56,11 @@ def requests(ids: Ids, *words: int | str) -> bytes:
     Requests stand in the order of the ids' lengths, not of the ids.
     """
     return b"".join(rows.tobytes() for _, rows in _request_rows(ids, words))
+
+
+def request(*words: bytes) -> bytes:
+    """Return one command, ready to be sent."""
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
 def _request_rows(ids: Ids, words: tuple[int | str, ...]) -> Iterator[tuple[NDArray[np.intp], Bytes]]:
@@ -124,10 +130,11 @@ class _Share:
 class Bulk:
     """Sends bulk requests to the servers of a client."""
 
-    def __init__(self, client: AnyRedis, url: str) -> None:
-        """`url` is the client's: it says how to log in."""
+    def __init__(self, client: AnyRedis, url: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """`url` is the client's: it says how to log in. A server that takes longer to answer counts as away."""
         self._client = client
         self._address = urlsplit(url)
+        self._answer_seconds = answer_seconds
         self._idle: dict[Node, list[_Connection]] = {}
         self._hopeless_until: dict[Node, float] = {}
 
@@ -145,12 +152,29 @@ class Bulk:
         """
         return await self._run(ids, words, is_awaited=True)
 
+    async def each(self, ids: Ids, requests: Sequence[bytes]) -> list[bytes]:
+        """Send one `request` for each id, and return the replies in the order of the ids.
+
+        Each must be one line: a number, a status, or nothing (`$-1`). The rest is as with `integers`.
+        """
+        answers = [b""] * len(requests)
+
+        async def do(share: _Share) -> None:
+            places = share.places.tolist()
+            replies = await self._ask(share.node, [requests[place] for place in places], len(places))
+            for place, reply in zip(places, replies.split(b"\r\n"), strict=False):
+                answers[place] = reply
+
+        await asyncio.gather(*(do(share) for share in await self._shares(ids)))
+        return answers
+
     async def close(self) -> None:
         """Close every connection."""
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
+        connections = [connection for idle in self._idle.values() for connection in idle]
         self._idle.clear()
+        for connection in connections:
+            connection.close()
+        await asyncio.gather(*(connection.closed() for connection in connections))
 
     async def _run(self, ids: Ids, words: tuple[int | str, ...], *, is_awaited: bool) -> Ids:
         answers = np.zeros(len(ids), dtype=np.int64)
@@ -186,7 +210,7 @@ class Bulk:
         is_hopeless = time.monotonic() < self._hopeless_until.get(share.node, 0.0)
         if does_wait := is_awaited and share.has_replica and not is_hopeless:
             asked.append(_plain("WAIT", "1", str(REPLICA_MS)))
-        found = await self._ask(share.node, asked, len(order) + does_wait)
+        found = _integers(await self._ask(share.node, asked, len(order) + does_wait))
         answers[order] = found[: len(order)]
         if does_wait and found[-1] < 1:
             self._hopeless_until[share.node] = time.monotonic() + HOPELESS_SECONDS
@@ -194,10 +218,10 @@ class Bulk:
         if is_awaited and share.has_replica and is_hopeless:
             _unreplicated.inc(len(order))
 
-    async def _ask(self, node: Node, asked: list[bytes], count: int) -> Ids:
+    async def _ask(self, node: Node, asked: list[bytes], count: int) -> bytes:
         connection = await self._take(node)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 replies = await connection.ask(asked, count)
         except BaseException as error:
             connection.close()
@@ -207,7 +231,7 @@ class Bulk:
         self._give_back(node, connection)
         if b"\n-" in replies or replies.startswith(b"-"):
             await self._refuse(replies)
-        return _integers(replies)
+        return replies
 
     async def _refuse(self, replies: bytes) -> None:
         error = next(line for line in replies.split(b"\r\n") if line.startswith(b"-"))
@@ -223,7 +247,7 @@ class Bulk:
             if connection.is_usable:
                 return connection
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await _Connection.open(node, self._address)
         except OSError as error:
             raise RedisConnectionError(f"can't reach {node[0]}:{node[1]}") from error
@@ -234,6 +258,16 @@ class Bulk:
             idle.append(connection)
         else:
             connection.close()
+
+
+@asynccontextmanager
+async def connect(client: AnyRedis, url: str, *, answer_seconds: float = ANSWER_SECONDS) -> AsyncIterator[Bulk]:
+    """Send bulk requests to the servers of `client`, whose address is `url`, until the end of the block."""
+    bulk = Bulk(client, url, answer_seconds=answer_seconds)
+    try:
+        yield bulk
+    finally:
+        await bulk.close()
 
 
 class _Connection:
@@ -277,6 +311,10 @@ class _Connection:
 
     def close(self) -> None:
         self._writer.close()
+
+    async def closed(self) -> None:
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
 
 def _integers(replies: bytes) -> Ids:

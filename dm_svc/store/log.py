@@ -13,9 +13,6 @@ from dm_svc.store.loading import load, wanted_of
 from dm_svc.store.rows import QUERIES, InboxRow, inbox_entry_of
 from mesh.postgres import Postgres
 
-_OWNERSHIP_LOST = "HG001"
-"""What `advance_positions` fails with."""
-
 
 class OwnershipLost(Exception):
     """Another worker owns the partition: nothing was written."""
@@ -118,7 +115,7 @@ class LogStore:
         wanted = wanted_of(entries, known, with_keys=with_keys)
         if not wanted:
             return Loaded(dict(known), {}, {}, {})
-        async with self._postgres.primary() as connection, connection.pipeline():
+        async with self._postgres.pipeline() as connection:
             loaded = await load(connection, wanted)
         loaded.threads.update(known)
         return loaded
@@ -136,29 +133,25 @@ class LogStore:
         `OwnershipLost` when another worker took one over: nothing was written. A batch that was committed while its
         connection was lost looks like that too, and the next owner begins behind it.
 
-        All statements go out together, and what is sent so is one transaction. Moving comes first, since it locks the
-        partitions' rows: a stale owner gets no further.
+        Moving comes first, since it locks the partitions' rows: a stale owner gets no further.
         """
-        async with self._postgres.primary() as connection:
-            try:
-                async with connection.pipeline():
-                    moving = await QUERIES["advance_positions"].ask_values(
-                        connection,
-                        partitions=[step.partition for step in steps],
-                        fences=[step.fence for step in steps],
-                        afters=[step.after for step in steps],
-                        positions=[step.position for step in steps],
-                        announceds=[step.announced for step in steps],
-                    )
-                    for one in set_aside:
-                        await QUERIES["write_dead_letter"].run(connection, **asdict(one))
-                    writing = await write(connection, partitions, changes)
-            except psycopg.DatabaseError as error:
-                if error.sqlstate == _OWNERSHIP_LOST:
-                    raise OwnershipLost(str(error)) from error
-                raise
-            (commit_time,) = await moving.rows()
-            return new_entries(changes, await writing.rows() if writing else [], commit_time)
+        try:
+            async with self._postgres.pipeline() as connection:
+                moving = await QUERIES["advance_positions"].ask_values(
+                    connection,
+                    partitions=[step.partition for step in steps],
+                    fences=[step.fence for step in steps],
+                    afters=[step.after for step in steps],
+                    positions=[step.position for step in steps],
+                    announceds=[step.announced for step in steps],
+                )
+                for one in set_aside:
+                    await QUERIES["write_dead_letter"].run(connection, **asdict(one))
+                writing = await write(connection, partitions, changes)
+        except psycopg.errors.RaiseException as error:
+            raise OwnershipLost(str(error)) from error
+        (commit_time,) = await moving.rows()
+        return new_entries(changes, await writing.rows() if writing else [], commit_time)
 
     async def store_announced(self, step: Step) -> None:
         """Write how far the effects have been announced."""

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from dm_svc.cache import Cache
+from dm_svc.cache import Cache, Claim
 from dm_svc.domain import rules
 from dm_svc.domain.values import (
     ConversationId,
@@ -73,14 +73,14 @@ class SendChecks:
         relations, states, claimed = await asyncio.gather(
             self._graph.relations(list({one.pair for one in asked})),
             self._store.send_states([(one.message_id, *one.pair) for one in asked]),
-            self._claim([(one.message_id, one.digest) for one in asked]),
+            self._claim([Claim(one.pair[0], one.message_id, one.digest) for one in asked]),
         )
         return [
             About(known, before, relations[one.pair], state)
             for one, (known, state), before in zip(asked, states, claimed, strict=True)
         ]
 
-    async def _claim(self, claims: list[tuple[MessageId, bytes]]) -> list[bytes | None]:
+    async def _claim(self, claims: list[Claim]) -> list[bytes | None]:
         """Claim keys while the rest is asked: a send that is refused keeps its key for its own body for minutes."""
         try:
             return await self._cache.claim_keys(claims)

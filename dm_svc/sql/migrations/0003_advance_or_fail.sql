@@ -24,7 +24,7 @@ BEGIN
     WHERE p.partition = locked.partition;
     GET DIAGNOSTICS moved = ROW_COUNT;
     IF moved <> cardinality(partitions) THEN
-        RAISE EXCEPTION 'of % partitions only % are ours', cardinality(partitions), moved USING ERRCODE = 'HG001';
+        RAISE EXCEPTION 'of % partitions only % are ours', cardinality(partitions), moved;
     END IF;
     RETURN now();
 END $$;

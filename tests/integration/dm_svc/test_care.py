@@ -10,6 +10,7 @@ from dm_svc.domain.values import ConversationId
 from dm_svc.events import log_stream
 from heliograph.dm.v1 import message_admin_service_pb2
 from heliograph.events.v1 import message_events_pb2
+from tests.fixtures.stack import eventually
 from tests.integration.dm_svc.conftest import refused
 
 
@@ -145,9 +146,18 @@ async def test_a_fenced_owner_writes_nothing(rig):
     conversation = ConversationId(ann.with_(ben))
     own = partition_of(conversation, 8)
     lost = (own + 1) % 8
-    async with rig.database.primary() as connection:
-        cursor = await connection.execute("SELECT partition, position, fence FROM log_positions")
-        before = {partition: (position, fence) for partition, position, fence in await cursor.fetchall()}
+
+    async def owned():
+        """Position and fence of the partitions that have an owner."""
+        async with rig.database.primary() as connection:
+            cursor = await connection.execute("SELECT partition, position, fence FROM log_positions WHERE fence > 0")
+            return {partition: (position, fence) for partition, position, fence in await cursor.fetchall()}
+
+    async def all_are_owned():
+        return len(await owned()) == 8
+
+    await eventually(all_are_owned)
+    before = await owned()
     steps = [
         Step(one, fence=fence - (one == lost), after=position, position=position + 5, announced=0)
         for one, (position, fence) in before.items()

@@ -24,11 +24,10 @@ from heliograph.feed.v1 import (
     post_service_pb2,
 )
 from heliograph.media.v1 import media_pb2, media_service_pb2
-from mesh import auth, jetstream, postgres, redis
+from mesh import auth, jetstream, postgres, redis, redis_bulk
 from mesh.auth import Viewer
 from mesh.config import PostgresConfig, ProcessConfig, TlsConfig, TokenConfig
 from mesh.outbox import Relay
-from mesh.redis_bulk import Bulk
 
 UNUSED = Path("/nowhere")
 
@@ -204,8 +203,7 @@ async def open_world(
         messaging = await undo.enter_async_context(jetstream.connect(nats_url, name="test"))
         for stream in events.STREAMS:
             await messaging.declare_stream(stream)
-        bulk = Bulk(client, redis_url)
-        undo.push_async_callback(bulk.close)
+        bulk = await undo.enter_async_context(redis_bulk.connect(client, redis_url))
         media = FakeMedia()
         parts = app.assemble(config, Store(database), client, bulk, messaging, Media(media))  # type: ignore[arg-type]
         await parts.timelines.load_functions()

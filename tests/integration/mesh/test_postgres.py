@@ -177,3 +177,24 @@ async def test_A3_a_database_that_acknowledges_before_it_syncs_is_refused(stack,
     async with postgres.connect(config(dsn)) as database:
         with pytest.raises(RefusedToServe, match="synchronous_commit=off"):
             await database.refuse_unless_durable()
+
+
+async def test_a_pipeline_is_one_transaction_and_tells_what_failed_in_it(dsn):
+    """Also when the statements behind the failed one were to be prepared: the server has skipped that."""
+    async with postgres.connect(config(dsn, pool_size=1)) as database:
+        async with database.primary() as connection:
+            await connection.execute("CREATE TABLE marks (mark integer NOT NULL)")
+
+        async def mark(*marks):
+            async with database.pipeline() as connection:
+                for one in marks:
+                    await connection.execute("INSERT INTO marks VALUES (%s + 0)", (one,))
+                    await connection.execute("INSERT INTO marks SELECT %s", (one,))
+
+        for number in range(12):
+            with pytest.raises(psycopg.errors.NotNullViolation):
+                await mark(number, None, number)
+            await mark(number)
+        async with database.primary() as connection:
+            found = await (await connection.execute("SELECT mark, count(*) FROM marks GROUP BY mark")).fetchall()
+        assert sorted(found) == [(number, 2) for number in range(12)]

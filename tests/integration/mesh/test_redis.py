@@ -2,10 +2,11 @@
 
 import asyncio
 
+import numpy as np
 import pytest
-from redis.exceptions import MaxConnectionsError
+from redis.exceptions import MaxConnectionsError, ResponseError
 
-from mesh import redis
+from mesh import redis, redis_bulk
 
 SERVICE = "feed_svc"
 
@@ -68,3 +69,18 @@ async def test_callers_that_give_up_cost_no_connection(url):
             await asyncio.gather(*calls, return_exceptions=True)
         assert await asyncio.gather(*(client.set("key", 1) for _ in range(10))) == [True] * 10
         await client.delete("key")
+
+
+async def test_requests_of_many_ids_are_answered_in_their_order(url):
+    """Each by the server of its id; the first claim of a key is taken, the second is not."""
+    ids = np.array([7, 123_456, 42, 99_999, 8], dtype=np.int64)
+    claims = [redis_bulk.request(b"SET", b"claim:{%d}" % one, b"\r\n", b"NX", b"EX", b"60") for one in ids.tolist()]
+    async with redis.connect(url) as client, redis_bulk.connect(client, url) as bulk:
+        await client.set("claim:{42}", "mine")
+        assert await bulk.each(ids, claims) == [b"+OK", b"+OK", b"$-1", b"+OK", b"+OK"]
+        assert await bulk.each(ids, claims) == [b"$-1"] * 5
+        assert await client.get("claim:{8}") == b"\r\n"
+        with pytest.raises(ResponseError):
+            await bulk.each(ids, [redis_bulk.request(b"HGET", b"claim:{%d}" % one, b"x") for one in ids.tolist()])
+        assert await bulk.each(ids[:1], [redis_bulk.request(b"DEL", b"claim:{7}")]) == [b":1"]
+        await asyncio.gather(*(client.delete(f"claim:{{{one}}}") for one in ids.tolist()))

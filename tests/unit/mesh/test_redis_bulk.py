@@ -3,7 +3,7 @@
 import numpy as np
 from redis.crc import key_slot
 
-from mesh.redis_bulk import _integers, requests, slots_of
+from mesh.redis_bulk import _integers, request, requests, slots_of
 
 IDS = np.array([0, 7, 42, 99_999, 123_456_789_012_345_678], dtype=np.int64)
 
@@ -29,3 +29,7 @@ def test_answers_are_read_whatever_their_width() -> None:
     said = [1, 0, 42, 451, 9, 123_456_789_012_345_678, 0]
     assert _integers("".join(f":{one}\r\n" for one in said).encode()).tolist() == said
     assert _integers(b":7\r\n$-1\r\n:12\r\n").tolist() == [7, -1, 12]
+
+
+def test_a_request_may_hold_whatever_bytes() -> None:
+    assert request(b"SET", b"k", b"\r\n\0") == b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\r\n\0\r\n"

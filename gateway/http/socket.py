@@ -239,7 +239,7 @@ class Socket:
                 answers = self._engine.subscribe(prepared, lambda answer: self._write_at_once(head + answer + b"}"))
                 await self._stream(head, answers)
             else:
-                with self._admission:
+                with self._admission.places(prepared.operation.operation):
                     answer = await self._engine.answer(prepared)
                 await self._write(head + answer + b"}")
         except RequestRefused as refused:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gateway.errors import QueryTooComplex
 from gateway.execution.arguments import NO_VARIABLES
 from gateway.execution.fragments import Fragments
 from gateway.execution.plans import Plans
+from gateway.execution.variables import Read, Unusual, reader
 from mesh.errors import HeliographError, InvalidArgument, NotFound, PermissionDenied
 
 KEPT_CHARACTERS = 1_300_000
@@ -76,6 +78,7 @@ class Document:
     """`None` when plans are switched off."""
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _coerced: dict[tuple[Any, ...], VariableValues | list[GraphQLError]] = field(default_factory=dict)
+    _readers: dict[int, Read | None] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Return the operation of a name, or the only one; `InvalidArgument` when there is none or a choice."""
@@ -103,7 +106,7 @@ class Document:
         if not definitions:
             return NO_VARIABLES
         if not all(type(value) in (int, bool) for value in given.values()):
-            return get_variable_values(self.schema, definitions, dict(given), max_errors=MAX_VARIABLE_ERRORS)
+            return self._read(operation, given)
         # Page sizes, widths, conditions: few values, sent again and again. A type tells 1 from True.
         key = (id(operation), *((name, type(value), value) for name, value in given.items()))
         if (known := self._coerced.get(key)) is None:
@@ -111,6 +114,17 @@ class Document:
             if len(self._coerced) < _VARIABLES_KEPT:
                 self._coerced[key] = known
         return known
+
+    def _read(
+        self, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        if id(operation) not in self._readers:
+            self._readers[id(operation)] = reader(self.schema, operation)
+        if (read := self._readers[id(operation)]) is not None:
+            with suppress(Unusual):
+                return read(given)
+        definitions = operation.variable_definitions or ()
+        return get_variable_values(self.schema, definitions, dict(given), max_errors=MAX_VARIABLE_ERRORS)
 
 
 class OperationUnknown(InvalidArgument):

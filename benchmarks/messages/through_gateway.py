@@ -23,8 +23,8 @@ from benchmarks.messages.spent import Spent
 from gateway import ids
 
 PAIRS = 100
-IN_FLIGHT = 30
-"""Fewer than a gateway takes at once; it refuses the others."""
+IN_FLIGHT = 128
+"""Fewer writes than a gateway takes at once; it refuses the others."""
 ARRIVE_SECONDS = 60
 SEND = "mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { message { id sentAt } } }"
 _KEY = b"00000000-0000-0000-0000-000000000000"

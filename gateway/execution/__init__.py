@@ -4,7 +4,9 @@
 | --- | --- |
 | `plans` | finds or compiles the plan of a request, runs it, or says that graphql-core must answer |
 | `compiler` | a validated operation -> a `Plan`: one small function per field |
+| `variables` | the variables of a request |
 | `arguments` | what a resolver is called with |
+| `inputs` | input objects, as Strawberry makes them |
 | `leaves` | scalars and enums |
 | `steps` | those functions |
 | `plan` | `Plan`, and `Run`: one execution of it |

@@ -22,6 +22,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from gateway.context import Context
+from gateway.execution.inputs import ConvertAll, converter
 
 KEPT_CONVERSIONS = 32
 """Of one field of a document."""
@@ -58,9 +59,12 @@ class Arguments:
     _variables: tuple[str, ...] = ()
     _info_name: str = ""
     _known: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    _quickly: ConvertAll | None = None
+    """What makes them of graphql-core's; `None`: Strawberry."""
 
     def __post_init__(self) -> None:
         self._variables = tuple(name for one in self.nodes[0].arguments or () for name in _variables_in(one.value))
+        self._quickly = converter(self.operation.strawberry_schema, self.definition.arguments)
         resolver = self.definition.base_resolver
         if resolver is not None and resolver.info_parameter is not None:
             self._info_name = resolver.info_parameter.name
@@ -94,9 +98,12 @@ class Arguments:
         return known
 
     def _convert(self, variables: VariableValues) -> dict[str, Any]:
+        values = get_argument_values(self.core_field, self.nodes[0], variables)
+        if self._quickly is not None:
+            return self._quickly(values)
         schema = self.operation.strawberry_schema
         return convert_arguments(
-            get_argument_values(self.core_field, self.nodes[0], variables),
+            values,
             self.definition.arguments,
             scalar_registry=schema.schema_converter.scalar_registry,
             config=schema.config,

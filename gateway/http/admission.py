@@ -1,38 +1,55 @@
 """Whether this process takes one more request, or refuses it at once.
 
 Past what a system can do, every further request that is taken makes all of them wait longer, until none is answered in
-time. So a process takes as many as it can answer soon and refuses the others, which costs a fiftieth of an answer.
+time. So a process takes as many as it can answer soon and refuses the others, which costs a fraction of an answer.
 """
 
+from graphql import OperationType
 from prometheus_client import Counter, Gauge
 
 from mesh.errors import Overloaded
 
 MAX_IN_FLIGHT = 32
 """Enough to keep this process and its services busy (a dozen do), and few enough to be answered within some 100 ms."""
+MAX_WRITES = 160
+"""A write waits for a disk, most of its time: five times as many as keep this process busy with reads."""
 RETRY_AFTER_MS = 500
 
-_refused = Counter("gateway_refused", "Requests refused because as many were in flight as may be")
-_in_flight = Gauge("gateway_in_flight", "Requests being answered")
+_refused = Counter("gateway_refused", "Requests refused because as many were in flight as may be", ["kind"])
+_in_flight = Gauge("gateway_in_flight", "Requests being answered", ["kind"])
+
+
+class Places:
+    """The places for requests of one kind: `with places:` around a request, which raises `Overloaded`."""
+
+    __slots__ = ("_most", "_refused", "_taken")
+
+    def __init__(self, kind: str, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._refused = _refused.labels(kind)
+        _in_flight.labels(kind).set_function(lambda: self._taken)
+
+    def __enter__(self) -> None:
+        """Take a place, or raise `Overloaded`."""
+        if self._taken >= self._most:
+            self._refused.inc()
+            raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self._taken -= 1
 
 
 class Admission:
-    """Decides for one process: `with admission:` around a request, which raises `Overloaded`.
-
-    Subscriptions don't count: they wait, most of the time.
-    """
+    """Decides for one process. Subscriptions don't count: they wait, most of the time."""
 
     def __init__(self) -> None:
-        self._in_flight = 0
-        _in_flight.set_function(lambda: self._in_flight)
+        self.reads = Places("read", MAX_IN_FLIGHT)
+        """Of queries, and of whatever is not known yet to be none."""
+        self.writes = Places("write", MAX_WRITES)
 
-    def __enter__(self) -> None:
-        """Take a request, or raise `Overloaded`."""
-        if self._in_flight >= MAX_IN_FLIGHT:
-            _refused.inc()
-            raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
-        self._in_flight += 1
-
-    def __exit__(self, *_: object) -> None:
-        """Be done with it."""
-        self._in_flight -= 1
+    def places(self, kind: OperationType) -> Places:
+        """Return the places for the operations of a kind."""
+        return self.writes if kind is OperationType.MUTATION else self.reads

@@ -15,7 +15,7 @@ from aiohttp import web
 from graphql import OperationType
 
 from gateway import errors
-from gateway.engine import Caller, Engine, Request, RequestRefused
+from gateway.engine import Caller, Engine, Prepared, Request, RequestRefused
 from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.origins import Origins
@@ -72,10 +72,18 @@ class Endpoint:
         try:
             if request.method == "POST":
                 await _receive(request)  # before a place is taken: who sends slowly holds none
-            with self._admission:
+            with self._admission.reads:
                 caller = self._callers.read(request)
                 asked = await _read_post(request) if request.method == "POST" else _read_get(request)
-                return await self._executed(request, asked, caller, accepted)
+                prepared = self._prepared(request, asked, caller)
+                if prepared.operation.operation is OperationType.QUERY:
+                    return await self._executed(request, prepared, accepted)
+            with self._admission.writes:
+                return await self._executed(request, prepared, accepted)
+        except RequestRefused as refused:
+            if refused.by_method:
+                return _json(405, accepted, refused.answer, Allow="POST")
+            return _json(_status_of(refused, accepted), accepted, refused.answer)
         except Overloaded as error:
             retry = str(-(-int(error.metadata["retry_after_ms"]) // 1000))
             return _json(503, accepted, errors.refusal(error), Retry_After=retry)
@@ -90,17 +98,13 @@ class Endpoint:
         except web.HTTPUnsupportedMediaType:
             return _json(415, accepted, errors.request_error(f"send {JSON}", "CONTENT_TYPE_INVALID"))
 
-    async def _executed(self, request: web.Request, asked: Request, caller: Caller, accepted: str) -> web.Response:
-        reading = request.method == "GET"
+    def _prepared(self, request: web.Request, asked: Request, caller: Caller) -> Prepared:
         set_viewer(caller.viewer)
-        try:
-            prepared = self._engine.prepare(asked, caller, allowed=READS if reading else READS_AND_WRITES)
-        except RequestRefused as refused:
-            if refused.by_method:
-                return _json(405, accepted, refused.answer, Allow="POST")
-            return _json(_status_of(refused, accepted), accepted, refused.answer)
+        return self._engine.prepare(asked, caller, allowed=READS if request.method == "GET" else READS_AND_WRITES)
+
+    async def _executed(self, request: web.Request, prepared: Prepared, accepted: str) -> web.Response:
         body = await self._engine.answer(prepared)
-        if reading:
+        if request.method == "GET":
             return _revalidated(request, body, accepted)
         return web.Response(body=body, headers={"Content-Type": _typed(accepted), "Cache-Control": "no-store"})
 

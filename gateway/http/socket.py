@@ -231,7 +231,9 @@ class Socket:
         return True
 
     async def _operate(self, key: str, request: Request) -> None:
-        head = b'{"type":"next","id":' + orjson.dumps(key) + b',"payload":'
+        quoted = orjson.dumps(key)
+        head = b'{"type":"next","id":' + quoted + b',"payload":'
+        complete = b'{"type":"complete","id":' + quoted + b"}"
         telemetry.request_id.set(telemetry.new_request_id())
         try:
             prepared = self._engine.prepare(request, self._caller)
@@ -239,8 +241,10 @@ class Socket:
                 answers = self._engine.subscribe(prepared, lambda answer: self._write_at_once(head + answer + b"}"))
                 await self._stream(head, answers)
             else:
-                with self._admission:
+                with self._admission.places(prepared.operation.operation):
                     answer = await self._engine.answer(prepared)
+                if self._write_at_once(head + answer + b"}", complete):
+                    return
                 await self._write(head + answer + b"}")
         except RequestRefused as refused:
             await self._send({"type": "error", "id": key, "payload": refused.answer["errors"]})
@@ -254,7 +258,7 @@ class Socket:
                 error = HeliographError(request_id=telemetry.request_id.get())
             await self._send({"type": "error", "id": key, "payload": errors.refusal(error)["errors"]})
         else:
-            await self._send({"type": "complete", "id": key})
+            await self._write(complete)
 
     async def _stream(self, head: bytes, answers: AsyncIterator[bytes]) -> None:
         async for answer in answers:
@@ -267,6 +271,8 @@ class Socket:
 
     async def _write(self, text: bytes) -> None:
         """Write a text; a device that takes nothing for 10 s is given up."""
+        if self._write_at_once(text):
+            return
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._channel.send_frame(text, WSMsgType.TEXT)
@@ -275,12 +281,12 @@ class Socket:
         except (ClientConnectionResetError, ConnectionError, RuntimeError):
             pass  # the socket is closed; `run` is about to learn of it
 
-    def _write_at_once(self, text: bytes) -> bool:
-        """Write a text without waiting; `False` when the device has not taken what was written before."""
+    def _write_at_once(self, *texts: bytes) -> bool:
+        """Write texts without waiting; `False` when the device has not taken what was written before."""
         transport = self._request.transport
         if transport is None or self._channel.closed or transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
             return False
-        transport.write(framed(text))
+        transport.write(b"".join(map(framed, texts)))
         return True
 
     async def _close(self, code: int, reason: str) -> bool:

@@ -8,4 +8,4 @@ import sys
 if "gateway" in sys.orig_argv and os.environ.get("OVERLOAD_SABOTAGE") == "no_admission":
     import gateway.http.admission
 
-    gateway.http.admission.MAX_IN_FLIGHT = 1_000_000
+    gateway.http.admission.MAX_IN_FLIGHT = gateway.http.admission.MAX_WRITES = 1_000_000

@@ -1,6 +1,7 @@
 """A pool of Postgres connections, and the check that its acknowledgements are durable."""
 
 import select
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -149,6 +150,24 @@ async def open_session(config: PostgresConfig, *, silence_seconds: float) -> Asy
             await connection.close()
 
 
+class _WarmPool(AsyncConnectionPool):
+    """Lends the connection that came back last.
+
+    The library lends in turns. But a server process that has just worked has its tables and plans in the processor's
+    caches: with six connections of which one would do, Postgres took a tenth more for the same.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pool = _Stack()
+
+
+class _Stack(deque[Any]):
+    """Takes back at the end from which it lends."""
+
+    append = deque.appendleft
+
+
 @asynccontextmanager
 async def _pool(config: PostgresConfig, dsn: str, options: str) -> AsyncIterator[AsyncConnectionPool]:
     async def check(connection: Connection) -> None:
@@ -162,7 +181,7 @@ async def _pool(config: PostgresConfig, dsn: str, options: str) -> AsyncIterator
             await pool.check()  # the others will be dead too: replace them now, not one by one
             raise
 
-    pool = AsyncConnectionPool(
+    pool = _WarmPool(
         dsn,
         min_size=1,
         max_size=config.pool_size,

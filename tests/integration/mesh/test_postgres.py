@@ -59,6 +59,16 @@ async def test_a_living_connection_is_used_again_without_a_question(dsn):
         assert proxy.connections == 1
 
 
+async def test_the_connection_that_came_back_last_is_lent_first(dsn):
+    async def process_id():
+        async with database.primary() as connection:
+            return connection.info.backend_pid
+
+    async with postgres.connect(config(dsn)) as database:
+        await asyncio.gather(*(pause(database) for _ in range(5)))  # now the pool holds five
+        assert len({await process_id() for _ in range(10)}) == 1
+
+
 async def test_an_outage_is_an_unavailable_error_and_over_as_soon_as_the_server_is_back(dsn):
     async with through_proxy(dsn, pool_size=1) as (database, proxy):
         proxy.refuse()

@@ -6,7 +6,7 @@ deadline, and return finished JSON.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import isawaitable
@@ -25,7 +25,7 @@ from gateway.execution.push import Push, Write
 from gateway.rate import RateLimiter
 from mesh import telemetry
 from mesh.auth import Viewer
-from mesh.errors import DeadlineExceeded, HeliographError, Internal, InvalidArgument
+from mesh.errors import DeadlineExceeded, HeliographError, Internal, InvalidArgument, Overloaded
 from mesh.grpc.calls import deadline
 
 _log = telemetry.get_logger(__name__)
@@ -38,6 +38,10 @@ _seconds = Histogram(
 )
 _count, _time = cache(_operations.labels), cache(_seconds.labels)
 """Remembered: to look a label up takes the client library longer than to count."""
+
+
+Admit = Callable[[OperationType], None]
+"""Raises `Overloaded` when no operation of a kind is taken now."""
 
 
 class MutationByGet(InvalidArgument):
@@ -112,16 +116,28 @@ class Engine:
         self._request_seconds = request_seconds
 
     def prepare(
-        self, request: Request, caller: Caller, *, allowed: Collection[OperationType] = tuple(OperationType)
+        self,
+        request: Request,
+        caller: Caller,
+        *,
+        allowed: Collection[OperationType] = tuple(OperationType),
+        admit: Admit | None = None,
     ) -> Prepared:
-        """Admit a request; `RequestRefused` says why not. `allowed`: the kinds that may come this way."""
+        """Admit a request; `RequestRefused` says why not.
+
+        `allowed`: the kinds that may come this way. `admit` is asked before anything is paid for or done.
+        """
         try:
             document = self._document(request)
             operation = document.operation(request.operation_name)
             if operation.operation not in allowed:
                 is_mutation = operation.operation is OperationType.MUTATION
                 raise MutationByGet if is_mutation else SubscriptionByHttp
+            if admit is not None:
+                admit(operation.operation)
             self.spend(caller, document.cost(operation, request.variables))
+        except Overloaded:
+            raise
         except DocumentRejected as rejected:
             raise RequestRefused(rejected.answer, code=str(rejected)) from None
         except HeliographError as error:

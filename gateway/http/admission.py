@@ -30,11 +30,15 @@ class Places:
         self._refused = _refused.labels(kind)
         _in_flight.labels(kind).set_function(lambda: self._taken)
 
-    def __enter__(self) -> None:
-        """Take a place, or raise `Overloaded`."""
+    def check(self) -> None:
+        """Raise `Overloaded` when no place is free."""
         if self._taken >= self._most:
             self._refused.inc()
             raise Overloaded(retry_after_ms=RETRY_AFTER_MS)
+
+    def __enter__(self) -> None:
+        """Take a place, or raise `Overloaded`."""
+        self.check()
         self._taken += 1
 
     def __exit__(self, *_: object) -> None:
@@ -53,3 +57,8 @@ class Admission:
     def places(self, kind: OperationType) -> Places:
         """Return the places for the operations of a kind."""
         return self.writes if kind is OperationType.MUTATION else self.reads
+
+    def admit(self, kind: OperationType) -> None:
+        """Raise `Overloaded` for a write that there is no place for; asked before anything else is done for it."""
+        if kind is OperationType.MUTATION:
+            self.writes.check()

@@ -100,7 +100,8 @@ class Endpoint:
 
     def _prepared(self, request: web.Request, asked: Request, caller: Caller) -> Prepared:
         set_viewer(caller.viewer)
-        return self._engine.prepare(asked, caller, allowed=READS if request.method == "GET" else READS_AND_WRITES)
+        allowed = READS if request.method == "GET" else READS_AND_WRITES
+        return self._engine.prepare(asked, caller, allowed=allowed, admit=self._admission.admit)
 
     async def _executed(self, request: web.Request, prepared: Prepared, accepted: str) -> web.Response:
         body = await self._engine.answer(prepared)

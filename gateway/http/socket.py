@@ -231,12 +231,10 @@ class Socket:
         return True
 
     async def _operate(self, key: str, request: Request) -> None:
-        quoted = orjson.dumps(key)
-        head = b'{"type":"next","id":' + quoted + b',"payload":'
-        complete = b'{"type":"complete","id":' + quoted + b"}"
+        head, complete = _around_answers(key)
         telemetry.request_id.set(telemetry.new_request_id())
         try:
-            prepared = self._engine.prepare(request, self._caller)
+            prepared = self._engine.prepare(request, self._caller, admit=self._admission.admit)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
                 answers = self._engine.subscribe(prepared, lambda answer: self._write_at_once(head + answer + b"}"))
                 await self._stream(head, answers)
@@ -327,6 +325,12 @@ class Socket:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _around_answers(key: str) -> tuple[bytes, bytes]:
+    """Return what stands before each answer of an operation, and what tells its end."""
+    quoted = orjson.dumps(key)  # orjson's bytes hold on to 4 KiB: too much for who waits with a subscription
+    return b'{"type":"next","id":' + quoted + b',"payload":', b'{"type":"complete","id":' + quoted + b"}"
 
 
 def framed(text: bytes) -> bytes:

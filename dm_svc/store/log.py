@@ -1,7 +1,7 @@
 """The workers' side of the database: positions, fences, and what a batch of log entries changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 import psycopg
@@ -113,12 +113,12 @@ class LogStore:
         No transaction holds it fast: nobody but the partition's owner changes it, which `commit` proves.
         """
         wanted = wanted_of(entries, known, with_keys=with_keys)
-        if not wanted:
-            return Loaded(dict(known), {}, {}, {})
-        async with self._postgres.pipeline() as connection:
-            loaded = await load(connection, wanted)
-        loaded.threads.update(known)
-        return loaded
+        found = Loaded({}, {}, {}, {})
+        if wanted:
+            async with self._postgres.pipeline() as connection:
+                found = await load(connection, wanted)
+        ends = {(thread.conversation_id, thread.last_number): thread.low_count for thread in known.values()}
+        return replace(found, threads={**found.threads, **known}, low_counts={**found.low_counts, **ends})
 
     async def commit(
         self,

@@ -16,6 +16,7 @@ INBOX = """subscription Inbox { inbox { __typename ... on InboxItem { cursor }
   ... on MessageReceived { message { id number content sender { id } } } } }"""
 READY_SECONDS = 30
 _INBOX_ID = "inbox"
+_COMPLETE = b'{"type":"complete"'
 _HEAD_END = b"\r\n\r\n"
 _TEXT, _PING = 0x81, 0x89
 _PONG = b"\x8a\x80\0\0\0\0"
@@ -37,7 +38,7 @@ class Device(asyncio.Protocol):
         self._host = host
         self._token = token
         self._hear = hear
-        self._received = bytearray()
+        self._received = b""
         self._upgraded = False
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -47,8 +48,13 @@ class Device(asyncio.Protocol):
     @classmethod
     async def open(cls, rig: Rig, user_id: int, hear: Hear | None = None) -> Self:
         """Open a socket; with `hear` its inbox too, from now on: what is sent after the return is heard."""
-        host, _, port = rig.gateway.rpartition(":")
-        device = cls(rig.gateway, rig.viewer(user_id).token, hear)
+        return await cls.connect(rig.gateway, rig.viewer(user_id).token, hear)
+
+    @classmethod
+    async def connect(cls, address: str, token: str, hear: Hear | None = None) -> Self:
+        """Open a socket to a gateway at `host:port`, as `open` does."""
+        host, _, port = address.rpartition(":")
+        device = cls(address, token, hear)
         await asyncio.get_running_loop().create_connection(lambda: device, host, int(port))
         async with asyncio.timeout(READY_SECONDS):
             await device._ready
@@ -56,10 +62,14 @@ class Device(asyncio.Protocol):
 
     async def ask(self, payload: bytes) -> dict[str, Any]:
         """Carry out a query or mutation, given as the JSON of its payload; return its `data`."""
+        return await self.start(payload)
+
+    def start(self, payload: bytes) -> "asyncio.Future[dict[str, Any]]":
+        """Begin what `ask` does."""
         key = str(next(self._numbers))
         answer = self._asked[key] = asyncio.get_running_loop().create_future()
         self._write(b'{"type":"subscribe","id":"' + key.encode() + b'","payload":' + payload + b"}")
-        return await answer
+        return answer
 
     @property
     def is_open(self) -> bool:
@@ -81,43 +91,47 @@ class Device(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
+        received = self._received + data if self._received else data
         if not self._upgraded:
-            head, end, rest = bytes(self._received).partition(_HEAD_END)
+            head, end, rest = received.partition(_HEAD_END)
             if not end:
+                self._received = received
                 return
             self._upgraded = b" 101 " in head[:16]
-            self._received = bytearray(rest)
+            received = rest
             self._write(
                 orjson.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {self._token}"}})
             )
-        while (frame := self._next_frame()) is not None:
-            kind, text = frame
-            if kind == _PING and self._transport is not None:
-                self._transport.write(_PONG)
-            elif kind == _TEXT:
-                self._take(orjson.loads(text))
+        start = 0
+        while end_of_frame := self._take_frame(received, start):
+            start = end_of_frame
+        self._received = received[start:]
 
     def connection_lost(self, error: Exception | None) -> None:
-        lost = error or ConnectionResetError(bytes(self._received[:300]).decode(errors="replace"))
-        for waiting in (self._ready, *self._asked.values()):
+        lost = error or ConnectionResetError(self._received[:300].decode(errors="replace"))
+        awaited: list[asyncio.Future[Any]] = [self._ready, *self._asked.values()]
+        for waiting in awaited:
             if not waiting.done():
                 waiting.set_exception(lost)
 
-    def _next_frame(self) -> tuple[int, bytes] | None:
-        received = self._received
-        if len(received) < 2:
-            return None
-        start, size = 2, received[1]
+    def _take_frame(self, received: bytes, start: int) -> int:
+        """Take the frame that starts there; return where it ends, 0 when it is not whole."""
+        if len(received) < start + 2:
+            return 0
+        begin, size = start + 2, received[start + 1]
         if size == 126:
-            start, size = 4, int.from_bytes(received[2:4])
+            begin, size = start + 4, int.from_bytes(received[start + 2 : start + 4])
         elif size == 127:
-            start, size = 10, int.from_bytes(received[2:10])
-        if len(received) < start + size:
-            return None
-        kind, text = received[0], bytes(received[start : start + size])
-        del received[: start + size]
-        return kind, text
+            begin, size = start + 10, int.from_bytes(received[start + 2 : start + 10])
+        end = begin + size
+        if len(received) < end:
+            return 0
+        kind = received[start]
+        if kind == _PING and self._transport is not None:
+            self._transport.write(_PONG)
+        elif kind == _TEXT and not received.startswith(_COMPLETE, begin):  # the answer came before
+            self._take(orjson.loads(received[begin:end]))
+        return end
 
     def _take(self, message: dict[str, Any]) -> None:
         key = message.get("id")

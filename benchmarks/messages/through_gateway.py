@@ -23,7 +23,7 @@ from benchmarks.messages.spent import Spent
 from gateway import ids
 
 PAIRS = 100
-IN_FLIGHT = 128
+IN_FLIGHT = 112
 """Fewer writes than a gateway takes at once; it refuses the others."""
 ARRIVE_SECONDS = 60
 SEND = "mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { message { id sentAt } } }"

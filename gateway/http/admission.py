@@ -11,8 +11,8 @@ from mesh.errors import Overloaded
 
 MAX_IN_FLIGHT = 32
 """Enough to keep this process and its services busy (a dozen do), and few enough to be answered within some 100 ms."""
-MAX_WRITES = 160
-"""A write waits for a disk, most of its time: five times as many as keep this process busy with reads."""
+MAX_WRITES = 128
+"""A write waits for a disk, most of its time; with more of them only the wait grows (docs/adr/0052)."""
 RETRY_AFTER_MS = 500
 
 _refused = Counter("gateway_refused", "Requests refused because as many were in flight as may be", ["kind"])

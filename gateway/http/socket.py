@@ -26,7 +26,7 @@ from graphql import OperationType
 from prometheus_client import Gauge
 
 from gateway import errors
-from gateway.engine import Caller, Engine, Request, RequestRefused
+from gateway.engine import Caller, Engine, Prepared, RequestRefused
 from gateway.http.admission import Admission
 from gateway.http.callers import CallerReader
 from gateway.http.endpoint import BodyInvalid, request_of
@@ -218,7 +218,13 @@ class Socket:
             request = request_of(payload)
         except BodyInvalid as error:
             return await self._close(4400, error.message)
-        task = asyncio.create_task(self._operate(key, request))
+        telemetry.request_id.set(telemetry.new_request_id())
+        try:
+            # Before there is a task: to refuse must cost little.
+            prepared = self._engine.prepare(request, self._caller, admit=self._admission.admit)
+        except Exception as error:
+            return await self._tell(key, error)
+        task = asyncio.create_task(self._operate(key, prepared))
         self._operations[key] = task
         task.add_done_callback(lambda _: self._forget(key, task))
         return True
@@ -230,11 +236,9 @@ class Socket:
             task.cancel()
         return True
 
-    async def _operate(self, key: str, request: Request) -> None:
+    async def _operate(self, key: str, prepared: Prepared) -> None:
         head, complete = _around_answers(key)
-        telemetry.request_id.set(telemetry.new_request_id())
         try:
-            prepared = self._engine.prepare(request, self._caller, admit=self._admission.admit)
             if prepared.operation.operation is OperationType.SUBSCRIPTION:
                 answers = self._engine.subscribe(prepared, lambda answer: self._write_at_once(head + answer + b"}"))
                 await self._stream(head, answers)
@@ -244,19 +248,23 @@ class Socket:
                 if self._write_at_once(head + answer + b"}", complete):
                     return
                 await self._write(head + answer + b"}")
-        except RequestRefused as refused:
-            await self._send({"type": "error", "id": key, "payload": refused.answer["errors"]})
         except SlowReader:
             await self._close(1013, "reading too slowly; resume with the last cursor")
         except Unauthenticated as error:
             await self._close(4403, f"{error.reason}: {error.message}")
-        except Exception as error:  # one operation must not end the socket, nor show why it failed
-            if not isinstance(error, HeliographError):
-                _log.exception("subscription_failed")
-                error = HeliographError(request_id=telemetry.request_id.get())
-            await self._send({"type": "error", "id": key, "payload": errors.refusal(error)["errors"]})
+        except Exception as error:
+            await self._tell(key, error)
         else:
             await self._write(complete)
+
+    async def _tell(self, key: str, error: Exception) -> bool:
+        """Tell why an operation has failed: it must not end the socket, nor show what is not to be seen."""
+        if isinstance(error, RequestRefused):
+            return await self._send({"type": "error", "id": key, "payload": error.answer["errors"]})
+        if not isinstance(error, HeliographError):
+            _log.error("operation_failed", exc_info=error)
+            error = HeliographError(request_id=telemetry.request_id.get())
+        return await self._send({"type": "error", "id": key, "payload": errors.refusal(error)["errors"]})
 
     async def _stream(self, head: bytes, answers: AsyncIterator[bytes]) -> None:
         async for answer in answers:

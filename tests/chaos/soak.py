@@ -196,6 +196,11 @@ class Apps:
         """Everybody's token."""
         return [someone.at[0].token for someone in self._people]
 
+    @property
+    def writers(self) -> list[tuple[str, str]]:
+        """Everybody's token, with the id of somebody to whom they may write."""
+        return [(someone.at[0].token, self._other(someone).user_id) for someone in self._people]
+
     async def populate(self) -> None:
         """Make the people, let them follow each other, and post a first photo each."""
         heliograph = CommandLine({**inherited(), **self._stack.state.environment(CLI), **self._state()})

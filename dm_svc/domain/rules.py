@@ -71,17 +71,26 @@ def partition_of(conversation_id: ConversationId, partitions: int) -> int:
 
 def message_id_of(sender: UserId, client_message_id: str) -> MessageId:
     """Return the id that every retry of this send gets."""
-    return MessageId(str(uuid.uuid5(_NAMES, f"message:{sender}:{client_message_id}")))
+    return MessageId(_named(f"message:{sender}:{client_message_id}"))
 
 
 def read_entry_id(reader: UserId, conversation_id: ConversationId, up_to_number: int) -> str:
     """Return the id of a log entry that moves a read pointer."""
-    return str(uuid.uuid5(_NAMES, f"read:{reader}:{conversation_id}:{up_to_number}"))
+    return _named(f"read:{reader}:{conversation_id}:{up_to_number}")
 
 
 def unsend_entry_id(message_id: MessageId) -> str:
     """Return the id of the log entry that takes a message back."""
-    return str(uuid.uuid5(_NAMES, f"unsend:{message_id}"))
+    return _named(f"unsend:{message_id}")
+
+
+def _named(name: str) -> str:
+    """Return the UUID of version 5 of a name (RFC 9562, 5.5), as `uuid.uuid5` does in three times as long."""
+    digest = bytearray(hashlib.sha1(_NAMES.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def photo_reference(sender: UserId, client_message_id: str) -> str:

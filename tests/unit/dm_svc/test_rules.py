@@ -1,5 +1,7 @@
 """Names that are derived, limits, and who may write to whom."""
 
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,13 @@ def test_the_map_from_conversation_to_partition_never_changes():
 def test_what_is_no_conversation_has_no_members(text):
     members = rules.members_of(text)
     assert members is None or rules.conversation_of(*members) == text
+
+
+@given(st.integers(1, 2**63 - 1), st.text(st.characters(codec="ascii"), max_size=64))
+def test_ids_of_messages_are_uuids_by_name(sender, key):
+    """And the same for ever: a retry must get the id of the first call."""
+    namespace = uuid.UUID("6c4c7a0e-2f0e-5b77-9a57-3f1d2c8e4b10")
+    assert rules.message_id_of(UserId(sender), key) == str(uuid.uuid5(namespace, f"message:{sender}:{key}"))
 
 
 @pytest.mark.parametrize("content", ["a\0", "\ud800", "x\udfffy"])

@@ -1,7 +1,7 @@
 """Domain <-> protobuf, pure apart from signing addresses of photos, which is arithmetic."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -378,4 +378,4 @@ def timestamp(value: datetime) -> Timestamp:
 
 def moment(value: Timestamp) -> datetime:
     """Return a moment from the wire, in UTC, to the microsecond."""
-    return value.ToDatetime(tzinfo=UTC)
+    return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)

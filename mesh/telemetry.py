@@ -21,6 +21,8 @@ from mesh.config import DEVELOPMENT
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The trace id of W3C trace context, 32 hexadecimal digits; the same on every hop of a request."""
 
+HEX_DIGITS = frozenset("0123456789abcdef")
+
 _draw = random.Random()  # noqa: S311 - these ids are no secrets, and asking the system takes longer than the rest
 os.register_at_fork(after_in_child=_draw.seed)
 
@@ -39,7 +41,7 @@ def adopt(traceparent: str | None) -> str:
     """Set the request id from a caller's header, or make one; return it."""
     parts = (traceparent or "").split("-")
     known = len(parts) == 4 and len(parts[1]) == 32 and parts[1] != "0" * 32
-    value = parts[1] if known and all(letter in "0123456789abcdef" for letter in parts[1]) else new_request_id()
+    value = parts[1] if known and HEX_DIGITS.issuperset(parts[1]) else new_request_id()
     request_id.set(value)
     return value
 

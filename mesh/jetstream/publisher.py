@@ -1,7 +1,7 @@
 """Publishing with acknowledgements at the price of one future each.
 
 nats-py's own `request` makes a name, a timeout and a closure for every call. Here all acknowledgements come to one
-subscription, by number, and what is published together is written together.
+subscription, by number, and what is published together is put together here, and is one write.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import nats.errors
 import nats.js.errors
 import orjson
 from nats.aio.client import Client
@@ -57,28 +58,42 @@ class Publisher:
         """
         if not self._prefix:
             await self._open()
-        for message in unacknowledged:
-            await self._client.publish(
-                message.subject, message.payload, headers=dict(message.headers) if message.headers else None
-            )
+        frames = [self._frame(message) for message in unacknowledged]
         numbers = [str(next(self._numbers)) for _ in messages]
         loop = asyncio.get_running_loop()
         waiting = [self._waiting.setdefault(number, loop.create_future()) for number in numbers]
         late = loop.call_later(PUBLISH_SECONDS, self._give_up, numbers)
         try:
             for number, message in zip(numbers, messages, strict=True):
-                await self._client.publish(
-                    message.subject,
-                    message.payload,
-                    reply=self._prefix + number,
-                    headers=dict(message.headers) if message.headers else None,
-                )
+                frames.append(self._frame(message, self._prefix + number))
+            await self._send(b"".join(frames))
             return [_stored(await acknowledged) for acknowledged in waiting]
         finally:
             late.cancel()
             for number, acknowledged in zip(numbers, waiting, strict=True):
                 self._waiting.pop(number, None)
                 acknowledged.cancel()
+
+    def _frame(self, message: Outgoing, reply: str = "") -> bytes:
+        """Return a message as the server's protocol wants it (PUB, or HPUB with headers)."""
+        if " " in message.subject or not message.subject.isprintable():
+            raise nats.errors.BadSubjectError
+        if len(message.payload) > self._client.max_payload:
+            raise nats.errors.MaxPayloadError
+        if not message.headers:
+            return f"PUB {message.subject} {reply} {len(message.payload)}\r\n".encode() + message.payload + b"\r\n"
+        lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+        if lines.count("\n") > len(message.headers):
+            raise nats.errors.BadHeaderError
+        head = f"NATS/1.0\r\n{lines}\r\n".encode()
+        size = len(head) + len(message.payload)
+        command = f"HPUB {message.subject} {reply} {len(head)} {size}\r\n".encode()
+        return b"%b%b%b\r\n" % (command, head, message.payload)
+
+    async def _send(self, frames: bytes) -> None:
+        await self._client._send_command(frames)
+        if self._client._flush_queue is not None and self._client._flush_queue.empty():
+            await self._client._flush_pending()
 
     def lose(self) -> None:
         """Tell all that wait that the connection was lost: their acknowledgements went with it."""

@@ -23,7 +23,12 @@ class MessagingUnavailable(Unavailable):
     message = "messaging does not answer right now; retry soon"
 
 
-OUR_FAULT = (nats.js.errors.BadRequestError, nats.errors.MaxPayloadError, nats.errors.BadSubjectError)
+OUR_FAULT = (
+    nats.js.errors.BadRequestError,
+    nats.errors.MaxPayloadError,
+    nats.errors.BadSubjectError,
+    nats.errors.BadHeaderError,
+)
 """What no retry can help."""
 
 

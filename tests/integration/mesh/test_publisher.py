@@ -2,6 +2,7 @@
 
 import asyncio
 
+import nats.errors
 import nats.js.errors
 import pytest
 from nats.js.api import StreamConfig
@@ -83,3 +84,25 @@ async def test_a_lost_connection_fails_what_waits_before_its_time(nats_url_of, s
 
             await eventually(works_again)
     assert await stream.last_sequence("LOG") == 2, "repeated with its id it is stored once"
+
+
+async def test_headers_arrive_as_they_were_given(stream):
+    await stream.publish_all([Outgoing("log.x", b"\r\nPUB log.x 0\r\n", {"Kind": "a: b", "Other": "b,c"})])
+    stored = await stream.get("LOG", 1)
+    assert (stored.payload, stored.headers) == (b"\r\nPUB log.x 0\r\n", {"Kind": "a: b", "Other": "b,c"})
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "error"),
+    [
+        (Outgoing("log.x y", b""), nats.errors.BadSubjectError),
+        (Outgoing("log.x\r\nPUB", b""), nats.errors.BadSubjectError),
+        (Outgoing("log.x", b"", {"Kind": "a\r\nOther: b"}), nats.errors.BadHeaderError),
+        (Outgoing("log.x", bytes(9_000_000)), nats.errors.MaxPayloadError),
+    ],
+)
+async def test_what_would_break_the_protocol_is_not_sent(stream, outgoing, error):
+    with pytest.raises(error):
+        await stream.publish_all([Outgoing("log.x", b"first"), outgoing])
+    assert await stream.last_sequence("LOG") == 0
+    await stream.publish("log.x", b"still here")

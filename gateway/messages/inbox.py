@@ -88,6 +88,7 @@ class InboxReader:
         "_failed",
         "_head",
         "_is_idle",
+        "_is_started",
         "_shown",
         "_waiting",
     )
@@ -96,6 +97,7 @@ class InboxReader:
         self._clients = clients
         self._at_once = at_once
         self._is_idle = False
+        self._is_started = False
         self._events: Mailbox[InboxEvent | Exception] = Mailbox(QUEUED_EVENTS)
         self._shown = 0
         self._waiting: dict[int, InboxEntry] = {}
@@ -116,7 +118,11 @@ class InboxReader:
             yield event
 
     def start(self, after: int | None, *, invalid: bool) -> None:
-        """Begin after a place, at the end when it is `None`; `invalid`: begin at the end with a RESYNC."""
+        """Begin after a place, at the end when it is `None`; `invalid`: begin at the end with a RESYNC.
+
+        Before it, what is announced is kept and heads are noted: the device's place is not known.
+        """
+        self._is_started = True
         self._work(self._start(after, invalid=invalid))
 
     def offer(self, entries: list[InboxEntry]) -> None:
@@ -124,7 +130,8 @@ class InboxReader:
         for entry in entries:
             if entry.useq <= self._shown:
                 continue
-            if self._catching_up is None and entry.useq == self._shown + 1 and not self._waiting:
+            is_live = self._is_started and self._catching_up is None
+            if is_live and entry.useq == self._shown + 1 and not self._waiting:
                 self._show(entry)
             elif len(self._waiting) < BUFFERED_ENTRIES:
                 # What does not fit is not lost: it is behind the head, so the replay brings it.
@@ -163,7 +170,7 @@ class InboxReader:
         self._events.put_at_once(error)
 
     def _catch_up_soon(self) -> None:
-        if self._catching_up is None and not self._failed:
+        if self._is_started and self._catching_up is None and not self._failed:
             self._work(self._catch_up())
 
     def _work(self, work: Coroutine[Any, Any, None]) -> None:

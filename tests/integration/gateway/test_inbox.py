@@ -1,12 +1,16 @@
 """The inbox over a real socket: replay, live, holes, lost hints, resync."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
+import pytest
 
+from gateway.live.hub import InboxListener
 from gateway.messages.inbox import InboxReader
 from heliograph.dm.v1.inbox_pb2 import InboxEntry
 from mesh.errors import Unavailable
+from tests.fixtures.stack import eventually
 from tests.integration.gateway.conftest import Running
 
 INBOX = """subscription ($after: String) { inbox(after: $after) { __typename ... on InboxItem { cursor }
@@ -64,6 +68,33 @@ async def test_M5_announcements_that_come_twice_or_out_of_order_are_shown_once_a
     for at in (4, 2, 6, 3, 5, 3, 1, 7):
         announce(running, log[at : at + 1])
     assert [(await event(channel))["message"]["content"] for _ in range(5)] == ["1", "2", "3", "4", "5"]
+
+
+async def test_M5_a_sweep_before_the_place_of_a_device_is_known_shows_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the registration of a device and the server's word that it is heard for: seconds, while NATS is away."""
+    channel = await open_inbox(running)
+    await event(channel)
+    announce(running, say(running, "one", 1))
+    first = await event(channel)
+    await channel.close()
+    say(running, "two", 2)
+    register, is_heard = running.hub.open_inbox, asyncio.Event()
+
+    async def open_slowly(user_id: int, listener: InboxListener) -> None:
+        await register(user_id, listener)
+        await is_heard.wait()
+
+    monkeypatch.setattr(running.hub, "open_inbox", open_slowly)
+    channel = await open_inbox(running, after=first["cursor"])
+    await eventually(lambda: len(running.hub._inboxes(2)) == 1)
+    await running.hub.sweep()
+    announce(running, running.world.inboxes[2][:1])
+    await asyncio.sleep(0.05)  # for what must not come
+    announce(running, say(running, "three", 3))
+    is_heard.set()
+    assert [(await event(channel)).get("message", {}).get("content") for _ in range(3)] == ["two", "three", None]
 
 
 async def test_M4_a_lost_announcement_is_found_by_the_sweep(running: Running) -> None:
@@ -135,6 +166,7 @@ async def test_a_closed_inbox_leaves_nothing_behind(running: Running) -> None:
 
 def test_a_reader_that_is_not_read_fails_instead_of_growing() -> None:
     reader = InboxReader(None)  # type: ignore[arg-type]
+    reader._is_started = True  # and has caught up
     for useq in range(1, 2_000):
         reader.offer([InboxEntry(useq=useq)])
     assert len(reader._events) == 1

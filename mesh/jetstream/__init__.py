@@ -25,7 +25,7 @@ from mesh.jetstream import direct
 from mesh.jetstream.address import Address
 from mesh.jetstream.publisher import PUBLISH_SECONDS, Outgoing, Publisher, Stored
 from mesh.jetstream.pull import Pull, Received, read
-from mesh.jetstream.trouble import MessagingUnavailable, StreamBehind, translated
+from mesh.jetstream.trouble import AWAY, MessagingUnavailable, StreamBehind, translated
 from mesh.telemetry import get_logger
 
 START_SECONDS = 10.0
@@ -144,7 +144,7 @@ class JetStream:
         """Send a notice to whoever listens right now; it is not stored, and lost when NATS is away."""
         if self._client.is_connected:
             # It follows a commit: whatever goes wrong here must not look as if that had failed.
-            with suppress(nats.errors.Error):
+            with suppress(*AWAY):
                 await self._client.publish(subject, payload)
 
     async def hear(self, subject: str, on_notice: Callable[[Msg], Any], *, queue: str = "") -> Subscription:
@@ -309,7 +309,7 @@ class JetStream:
         finally:
             self._pulls.discard(pull)
             if not self._client.is_closed:
-                with suppress(nats.errors.Error):
+                with suppress(*AWAY):
                     await subscription.unsubscribe()
 
     @asynccontextmanager
@@ -321,7 +321,7 @@ class JetStream:
         finally:
             # Else the server keeps it until its inactivity threshold.
             if self._client.is_connected:
-                with suppress(nats.errors.Error):
+                with suppress(*AWAY):
                     await self._client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
 
 

@@ -32,6 +32,10 @@ OUR_FAULT = (
 """What no retry can help."""
 
 
+AWAY = (nats.errors.Error, TimeoutError, ConnectionError, RuntimeError)
+"""What nats-py raises when NATS is away; the last is uvloop's word for a connection whose end it has not noticed."""
+
+
 class translated:  # noqa: N801 - reads as a verb phrase
     """Turn what nats-py raises when NATS is away into `MessagingUnavailable`, and lose no cancellation."""
 
@@ -39,7 +43,7 @@ class translated:  # noqa: N801 - reads as a verb phrase
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, (nats.errors.Error, TimeoutError, ConnectionError)) and not isinstance(error, OUR_FAULT):
+        if isinstance(error, AWAY) and not isinstance(error, OUR_FAULT):
             raise MessagingUnavailable from error
         if error is None:
             raise_if_cancelled()

@@ -19,8 +19,8 @@ from benchmarks.messages.rig import FIRST_USER, STREAMS, Rig, open_rig
 from benchmarks.messages.spent import Spent
 from benchmarks.messages.through_gateway import measure_gateway
 
-IN_FLIGHT = 384
-"""Enough that what waits for the log's disk goes in full batches: with a third of it a fifth less gets through."""
+IN_FLIGHT = 256
+"""Enough that what waits for the log's disk goes in full batches: with half of it a tenth less gets through."""
 PAYLOAD_BYTES = 220
 """About the size of a log entry with a short text."""
 

@@ -75,6 +75,8 @@ CALLERS: Mapping[str, frozenset[str]] = {
 NOTICES_PER_SECOND = 5
 """Typing and presence notices of one person."""
 BURST = 5
+ANSWERS_LINGER_SECONDS = 0.008
+"""How long after others an answer waits for more while they come in company: a recipient does not wait for it."""
 ERASE_SECONDS = 1.0
 TRIM_SECONDS = 60.0
 
@@ -192,6 +194,7 @@ async def _serve(process: Process, parts: Parts, credentials: Credentials, check
             verifier=TokenVerifier.from_config(config.tokens),
             health=checks,
             reflected=config.process.environment == DEVELOPMENT,
+            linger_seconds=ANSWERS_LINGER_SECONDS,
         )
     )
     process.loop("grpc_health", running.watch_health)

@@ -25,6 +25,10 @@ from mesh.grpc.tls import Credentials
 FEED_CALL = "/heliograph.feed.v1.FeedService/GetHomeFeed"
 TRAY_CALL = "/heliograph.story.v1.StoryService/GetStoryTray"
 
+MESSAGES_LINGER_SECONDS = 0.008
+"""How long after others a send waits for more while they come in company. Each bundle sets a dozen processes and
+threads going, here, in dm_svc and in its servers, so fewer and larger ones are sooner through (ADR 7)."""
+
 GetHomeFeed = Callable[[feed_service_pb2.GetHomeFeedRequest], Awaitable[GetHomeFeedResponseView]]
 GetStoryTray = Callable[[story_service_pb2.GetStoryTrayRequest], Awaitable[GetStoryTrayResponseView]]
 
@@ -71,7 +75,11 @@ async def connect(config: Config) -> AsyncIterator[Clients]:
             credentials=credentials,
         ) as story,
         client.connect(
-            config.dm_address, server_name="dm_svc", services=dm_services, credentials=credentials
+            config.dm_address,
+            server_name="dm_svc",
+            services=dm_services,
+            credentials=credentials,
+            linger_seconds=MESSAGES_LINGER_SECONDS,
         ) as messages,
         client.connect(
             config.media_address,

@@ -31,8 +31,6 @@ from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 
 BATCH = 500
-LINGER_SECONDS = 0.002
-"""How long checks of sends that come in company wait for more: three calls a send become three a batch."""
 
 _log = get_logger(__name__)
 
@@ -67,7 +65,7 @@ class SendChecks:
         self._store = store
         self._graph = graph
         self._cache = cache
-        self.about: Coalescer[Asked, About] = Coalescer(self._about, most=BATCH, linger_seconds=LINGER_SECONDS)
+        self.about: Coalescer[Asked, About] = Coalescer(self._about, most=BATCH)
 
     async def _about(self, asked: list[Asked]) -> list[About]:
         relations, states, claimed = await asyncio.gather(

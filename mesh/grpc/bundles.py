@@ -37,12 +37,20 @@ Bundle = TypeVar("Bundle", CarryRequest, CarryResponse)
 class BundleWriter(Generic[Bundle]):
     """Sends bundles one after the other; what comes while one is being sent goes into the next.
 
-    So nothing waits for company, and bundles grow with the load.
+    So nothing waits for company, and bundles grow with the load. With `linger_seconds`, the bundle behind one that had
+    company is sent so long after it at the soonest: a little latency for far fewer messages of the stream.
     """
 
-    def __init__(self, kind: type[Bundle], write: Callable[[Bundle], Awaitable[Any]]) -> None:
+    def __init__(
+        self, kind: type[Bundle], write: Callable[[Bundle], Awaitable[Any]], *, linger_seconds: float = 0.0
+    ) -> None:
         self._kind: type[Bundle] = kind
         self._write: Callable[[Bundle], Awaitable[Any]] = write
+        self._linger_seconds = linger_seconds
+        self._not_before = 0.0
+        """When the next bundle may be sent."""
+        self._added = 0
+        """What has been added to the bundles that wait."""
         self._waiting: deque[Bundle] = deque()
         self._last_bytes = 0
         self._work: asyncio.Task[None] | None = None
@@ -53,6 +61,7 @@ class BundleWriter(Generic[Bundle]):
             self._waiting.append(self._kind())
             self._last_bytes = 0
         self._last_bytes += size
+        self._added += 1
         if self._work is None:
             self._work = asyncio.create_task(self._send_all(), context=Context())
         return self._waiting[-1]
@@ -65,18 +74,28 @@ class BundleWriter(Generic[Bundle]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
+                if self._linger_seconds:
+                    await self._linger()
                 await self._write(self._waiting.popleft())
         except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             self._waiting.clear()  # the stream has ended; who reads from it learns why
         finally:
             self._work = None
 
+    async def _linger(self) -> None:
+        now = asyncio.get_running_loop().time
+        if (pause := self._not_before - now()) > 0 and len(self._waiting) == 1:
+            await asyncio.sleep(pause)
+        had_company, self._added = self._added > 1, 0
+        self._not_before = now() + self._linger_seconds if had_company else 0.0
+
 
 class Bundles:
     """The methods of a server, and the streams on which they are called."""
 
-    def __init__(self, guard: CallGuard) -> None:
+    def __init__(self, guard: CallGuard, *, linger_seconds: float = 0.0) -> None:
         self._guard = guard
+        self._linger_seconds = linger_seconds
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._methods: dict[str, Any] = {}
         self._streams: set[_Stream] = set()
@@ -109,7 +128,7 @@ class Bundles:
         return self._methods[name]
 
     async def _carry(self, _requests: object, context: Any) -> None:
-        stream = _Stream(self, self._guard, context)
+        stream = _Stream(self, self._guard, context, self._linger_seconds)
         self._streams.add(stream)
         try:
             await stream.serve(self._process_name)
@@ -139,12 +158,12 @@ class _CallContext:
 class _Stream:
     """The calls of one caller."""
 
-    def __init__(self, bundles: Bundles, guard: CallGuard, context: Any) -> None:
+    def __init__(self, bundles: Bundles, guard: CallGuard, context: Any, linger_seconds: float) -> None:
         self._bundles = bundles
         self._guard = guard
         self._context = context
         self._caller = caller_of(context)
-        self._writer = BundleWriter(CarryResponse, context.write)
+        self._writer = BundleWriter(CarryResponse, context.write, linger_seconds=linger_seconds)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self, process_name: str) -> None:

@@ -50,9 +50,12 @@ async def connect(
     services: Sequence[ServiceDescriptor],
     credentials: Credentials,
     default_seconds: float = DEFAULT_SECONDS,
+    linger_seconds: float = 0.0,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Open a channel to `address` (any gRPC name: host:port, dns:///name:port), which must prove to be
     `server_name`.
+
+    `linger_seconds`: how long after others calls wait for more, while they come in company (`BundleWriter`).
     """
     channel = grpc.aio.secure_channel(
         address,
@@ -70,7 +73,9 @@ async def connect(
             ("grpc.min_reconnect_backoff_ms", 2_000),
         ],
     )
-    carrying = CarryingChannel(channel, default_seconds, repeatable=_repeatable(services))
+    carrying = CarryingChannel(
+        channel, default_seconds, repeatable=_repeatable(services), linger_seconds=linger_seconds
+    )
     try:
         yield carrying
     finally:
@@ -141,12 +146,17 @@ class CarryingChannel(grpc.aio.Channel):
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, default_seconds: float = DEFAULT_SECONDS, *, repeatable: frozenset[str]
+        self,
+        channel: grpc.aio.Channel,
+        default_seconds: float = DEFAULT_SECONDS,
+        *,
+        repeatable: frozenset[str],
+        linger_seconds: float = 0.0,
     ) -> None:
         self._channel = channel
         self._default_seconds = default_seconds
         self._repeatable = repeatable
-        self._lanes = Lanes(channel)
+        self._lanes = Lanes(channel, linger_seconds=linger_seconds)
         self._budget = Budget()
 
     def unary_unary(

@@ -59,6 +59,7 @@ class Lane:
         *,
         on_end: Callable[["Lane"], None],
         on_silence: Callable[["Lane"], None],
+        linger_seconds: float,
     ) -> None:
         self.process_name = process_name
         self.is_silent = False
@@ -72,7 +73,7 @@ class Lane:
         self._heard_at = self._events.time()
         self._watch: asyncio.TimerHandle | None = None
         self._is_closing = False
-        self._writer = BundleWriter(CarryRequest, self._write)
+        self._writer = BundleWriter(CarryRequest, self._write, linger_seconds=linger_seconds)
         self._reader = asyncio.create_task(self._read_all(), context=Context())
 
     async def call(
@@ -176,7 +177,8 @@ def _expire(answer: "asyncio.Future[BundledOutcome]") -> None:
 class Lanes:
     """The streams to all processes behind a channel, found through its own balancing."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, linger_seconds: float = 0.0) -> None:
+        self._linger_seconds = linger_seconds
         self._carry = channel.stream_stream(
             CARRY, request_serializer=CarryRequest.SerializeToString, response_deserializer=CarryResponse.FromString
         )
@@ -254,7 +256,11 @@ class Lanes:
             stream.cancel()
         else:
             self._lanes[first.process_name] = Lane(
-                stream, first.process_name, on_end=self._lose, on_silence=self._pass_over
+                stream,
+                first.process_name,
+                on_end=self._lose,
+                on_silence=self._pass_over,
+                linger_seconds=self._linger_seconds,
             )
 
     def _pass_over(self, lane: Lane) -> None:

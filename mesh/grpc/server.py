@@ -87,8 +87,12 @@ async def serve(
     health: Health,
     reflected: bool,
     max_in_flight: int = MAX_IN_FLIGHT,
+    linger_seconds: float = 0.0,
 ) -> AsyncIterator[Server]:
-    """Start a server on `host:port`; `reflected` lets development tools ask for the protos."""
+    """Start a server on `host:port`; `reflected` lets development tools ask for the protos.
+
+    `linger_seconds`: how long after others answers wait for more, while they come in company (`BundleWriter`).
+    """
     guard = CallGuard(callers=callers, verifier=verifier, max_in_flight=max_in_flight)
     server = grpc.aio.server(
         interceptors=[guard],
@@ -100,7 +104,7 @@ async def serve(
             ("grpc.max_concurrent_streams", 2 * max_in_flight),
         ],
     )
-    bundles = Bundles(guard)
+    bundles = Bundles(guard, linger_seconds=linger_seconds)
     bundles.add_to(server)
     for service in services:
         service.register(_Both(server, bundles))

@@ -58,8 +58,13 @@ def percentile(ascending: tuple[float, ...], percent: float) -> float:
     return ascending[max(0, math.ceil(len(ascending) * percent / 100) - 1)]
 
 
-async def open_loop(call: Call, *, per_s: float, seconds: float, seed: int = 1) -> Outcome:
-    """Send calls at Poisson arrivals of rate `per_s` for `seconds`, then wait for the last answer."""
+async def open_loop(
+    call: Call, *, per_s: float, seconds: float, seed: int = 1, intended: dict[int, float] | None = None
+) -> Outcome:
+    """Send calls at Poisson arrivals of rate `per_s` for `seconds`, then wait for the last answer.
+
+    `intended` is filled with the loop's time at which each call, by number, was to be sent.
+    """
     draw = random.Random(seed)
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
@@ -78,6 +83,8 @@ async def open_loop(call: Call, *, per_s: float, seconds: float, seed: int = 1) 
         while at < begin + seconds:
             if (pause := at - loop.time()) > 0:
                 await asyncio.sleep(pause)
+            if intended is not None:
+                intended[number] = at
             group.create_task(one(number, at))
             number += 1
             at += draw.expovariate(per_s)

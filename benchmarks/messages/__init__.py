@@ -96,16 +96,16 @@ async def _first_messages(bench: Bench, rig: Rig, pairs: int) -> None:
 async def _delivery(bench: Bench, rig: Rig, ceiling: float) -> None:
     rate = ceiling / 2
     bench.say(f"From the intended send to the recipient's listener at {rate:.0f}/s, half the ceiling (open loop)")
-    intended: dict[str, float] = {}
+    sent: dict[str, int] = {}
+    intended: dict[int, float] = {}
 
     async def one(number: int) -> None:
-        at = time.monotonic()
         sender = FIRST_USER + 2 * (number % 1_000)
-        intended[await rig.send(sender, sender + 1)] = at
+        sent[await rig.send(sender, sender + 1)] = number
 
-    outcome = await open_loop(one, per_s=rate, seconds=bench.size(10, 4))
-    await rig.wait(lambda: intended.keys() <= rig.arrived.keys())
-    delays = tuple(sorted((rig.arrived[key] - at) * 1000 for key, at in intended.items()))
+    outcome = await open_loop(one, per_s=rate, seconds=bench.size(10, 4), intended=intended)
+    await rig.wait(lambda: sent.keys() <= rig.arrived.keys())
+    delays = tuple(sorted((rig.arrived[key] - intended[number]) * 1000 for key, number in sent.items()))
     bench.figure("ack_p50_ms", outcome.percentile_ms(50), "of the acknowledgement")
     bench.figure("ack_p99_ms", outcome.percentile_ms(99), f"the driver's own lateness: {outcome.driver_late_ms:.1f} ms")
     bench.figure("listener_p50_ms", percentile(delays, 50), "send -> recipient's listener")

@@ -32,6 +32,19 @@ async def test_open_loop_counts_the_wait_behind_a_stall() -> None:
     assert outcome.percentile_ms(50) > 50
 
 
+async def test_open_loop_tells_when_each_call_was_to_be_sent() -> None:
+    made: dict[int, float] = {}
+    intended: dict[int, float] = {}
+
+    async def call(number: int) -> None:
+        made[number] = asyncio.get_running_loop().time()
+
+    await open_loop(call, per_s=200, seconds=0.2, intended=intended)
+    assert intended.keys() == made.keys()
+    assert list(intended.values()) == sorted(intended.values())
+    assert all(intended[number] <= made[number] for number in made)
+
+
 async def test_failures_are_counted_by_reason() -> None:
     async def call(number: int) -> None:
         await asyncio.sleep(0)

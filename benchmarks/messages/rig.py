@@ -15,6 +15,7 @@ from benchmarks.bench import Bench
 from devstack.certificates import Authority
 from devstack.keys import mint_token
 from devstack.stack import Stack
+from gateway.clients import MESSAGES_LINGER_SECONDS
 from heliograph.dm.v1 import message_service_pb2, message_service_pb2_grpc
 from heliograph.events.v1 import message_events_pb2
 from heliograph.feed.v1.graph_service_pb2_grpc import add_GraphServiceServicer_to_server
@@ -110,6 +111,7 @@ async def open_rig(bench: Bench) -> AsyncIterator[Rig]:
                 services=[],
                 credentials=_credentials(authority, "gateway"),
                 default_seconds=30.0,
+                linger_seconds=MESSAGES_LINGER_SECONDS,  # as the gateway's own
             )
         )
         stream = await exits.enter_async_context(jetstream.connect(stack.nats.admin_url, name="bench"))

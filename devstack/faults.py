@@ -97,14 +97,16 @@ class TcpProxy:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError):
-            if self._refuses:
-                writer.transport.abort()
-                return
-            # A black hole swallows the handshake with the server as well.
-            await self._flows.wait()
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-            await self._join(reader, writer, there_reader, there_writer)
+        try:
+            with contextlib.suppress(OSError):
+                if self._refuses:
+                    return
+                # A black hole swallows the handshake with the server as well.
+                await self._flows.wait()
+                there_reader, there_writer = await asyncio.open_connection(*self._target)
+                await self._join(reader, writer, there_reader, there_writer)
+        finally:
+            writer.transport.abort()
 
     async def _join(
         self,

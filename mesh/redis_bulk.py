@@ -287,7 +287,12 @@ class _Connection:
             greetings.append(_plain("AUTH", user, unquote(address.password)))
         if (database := address.path.strip("/")) not in ("", "0"):
             greetings.append(_plain("SELECT", database))
-        if greetings and b"-" in (reply := await connection.ask(greetings, len(greetings))):
+        try:
+            reply = await connection.ask(greetings, len(greetings))
+        except BaseException:
+            connection.close()
+            raise
+        if b"-" in reply:
             connection.close()
             raise ResponseError(reply.decode(errors="replace"))
         return connection

@@ -48,11 +48,12 @@ async def test_G2_a_connection_that_never_asks_is_ended(
 async def test_G2_a_connection_that_asked_for_whatever_has_time_to_ask_again(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, _ = await connect(running, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    reader, writer = await connect(running, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"200"
     monkeypatch.setattr("gateway.http.connections.FIRST_REQUEST_SECONDS", 0.0)
     await running.gateway.end_waiting()
     assert connections(running) == 1
+    writer.close()
 
 
 async def test_G2_a_body_that_never_ends_is_answered_and_ended(

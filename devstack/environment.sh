@@ -14,11 +14,18 @@ say() { printf '%s\n' "$*" >&2; }
 # out, and that is a tenth of the whole system's speed (ADR 8).
 find_pythons() {
     local candidate
-    while read -r candidate; do
+    {
+        if [ -n "${PYTHON:-}" ]; then
+            echo "$PYTHON"
+        else
+            echo /usr/bin/python3.11
+            type -aP python3.11 python3 python || true
+        fi
+    } | awk '!seen[$0]++' | while read -r candidate; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
             printf '%s\n' "$candidate"
         fi
-    done < <({ [ -n "${PYTHON:-}" ] && echo "$PYTHON"; } || { echo /usr/bin/python3.11; type -aP python3.11 python3 python; } || true)
+    done
 }
 
 make_venv() {

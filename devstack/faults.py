@@ -124,8 +124,7 @@ class TcpProxy:
             pass
         finally:
             self._open -= {writer, there_writer}
-            for end in (writer, there_writer):
-                end.transport.abort()
+            there_writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool = False) -> None:
         while data := await source.read(CHUNK_BYTES):

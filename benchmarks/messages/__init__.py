@@ -11,11 +11,12 @@ import time
 import uuid
 
 from benchmarks.bench import Bench
-from benchmarks.load import closed_loop, open_loop, percentile
+from benchmarks.load import closed_loop, percentile
 from benchmarks.measure import interleaved, memory_mib
 from benchmarks.messages.history import measure_history
 from benchmarks.messages.idle import measure_idle
 from benchmarks.messages.rig import FIRST_USER, STREAMS, Rig, open_rig
+from benchmarks.messages.sending import send_at
 from benchmarks.messages.spent import Spent
 from benchmarks.messages.through_gateway import measure_gateway
 
@@ -96,16 +97,14 @@ async def _first_messages(bench: Bench, rig: Rig, pairs: int) -> None:
 async def _delivery(bench: Bench, rig: Rig, ceiling: float) -> None:
     rate = ceiling / 2
     bench.say(f"From the intended send to the recipient's listener at {rate:.0f}/s, half the ceiling (open loop)")
-    sent: dict[str, int] = {}
-    intended: dict[int, float] = {}
 
-    async def one(number: int) -> None:
+    async def send(number: int) -> str:
         sender = FIRST_USER + 2 * (number % 1_000)
-        sent[await rig.send(sender, sender + 1)] = number
+        return await rig.send(sender, sender + 1)
 
-    outcome = await open_loop(one, per_s=rate, seconds=bench.size(10, 4), intended=intended)
-    await rig.wait(lambda: sent.keys() <= rig.arrived.keys())
-    delays = tuple(sorted((rig.arrived[key] - intended[number]) * 1000 for key, number in sent.items()))
+    outcome, intended = await send_at(rate, send, seconds=bench.size(10, 4))
+    await rig.wait(lambda: intended.keys() <= rig.arrived.keys())
+    delays = tuple(sorted((rig.arrived[key] - at) * 1000 for key, at in intended.items()))
     bench.figure("ack_p50_ms", outcome.percentile_ms(50), "of the acknowledgement")
     bench.figure("ack_p99_ms", outcome.percentile_ms(99), f"the driver's own lateness: {outcome.driver_late_ms:.1f} ms")
     bench.figure("listener_p50_ms", percentile(delays, 50), "send -> recipient's listener")

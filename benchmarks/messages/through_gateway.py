@@ -7,7 +7,7 @@ in order, each once.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,10 +15,11 @@ import orjson
 
 from benchmarks.bench import Bench
 from benchmarks.hot_document.http_load import Connection
-from benchmarks.load import closed_loop, open_loop, percentile
+from benchmarks.load import closed_loop, percentile
 from benchmarks.measure import memory_mib
 from benchmarks.messages.devices import Device
 from benchmarks.messages.rig import CONTENT, FIRST_USER, Rig
+from benchmarks.messages.sending import Send, send_at
 from benchmarks.messages.spent import Spent
 from gateway import ids
 
@@ -31,9 +32,6 @@ COMPARED_PER_S = 750
 SEND = "mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { message { id sentAt } } }"
 _KEY = b"00000000-0000-0000-0000-000000000000"
 """Stands for the key in a request that is made once and sent with many keys."""
-
-Send = Callable[[int], Awaitable[str]]
-"""Sends the message of a number; returns its id."""
 
 
 class Recipients:
@@ -71,7 +69,7 @@ async def measure_gateway(bench: Bench, rig: Rig) -> None:
         ceiling = await _capacity(bench, rig, recipients, by_socket, "gateway")
         bench.figure("gateway_memory_mib", memory_mib(rig.stack.pid("gateway.serve") or 0))
         await _delivery(bench, recipients, by_socket, ceiling / 2, "deliver")
-        await _delivery(bench, recipients, by_socket, COMPARED_PER_S, "deliver_at_750")
+        await _delivery(bench, recipients, by_socket, COMPARED_PER_S, f"deliver_at_{COMPARED_PER_S}")
         bench.require(recipients.wrong == 0, f"each message is shown once, in order; {recipients.wrong} are not")
 
 
@@ -97,15 +95,9 @@ async def _capacity(bench: Bench, rig: Rig, recipients: Recipients, send: Send, 
 
 async def _delivery(bench: Bench, recipients: Recipients, send: Send, per_s: float, name: str) -> None:
     bench.say(f"From the intended send to the recipient's socket at {per_s:.0f}/s (open loop)")
-    sent: dict[str, int] = {}
-    intended: dict[int, float] = {}
-
-    async def noted(number: int) -> None:
-        sent[await send(number)] = number
-
-    outcome = await open_loop(noted, per_s=per_s, seconds=bench.size(10, 4), intended=intended)
-    await recipients.wait(set(sent))
-    delays = tuple(sorted((recipients.arrived[key] - intended[number]) * 1000 for key, number in sent.items()))
+    outcome, intended = await send_at(per_s, send, seconds=bench.size(10, 4))
+    await recipients.wait(set(intended))
+    delays = tuple(sorted((recipients.arrived[key] - at) * 1000 for key, at in intended.items()))
     bench.figure(f"{name}_p50_ms", percentile(delays, 50), f"send -> recipient's socket, {per_s:.0f} messages/s")
     bench.figure(
         f"{name}_p99_ms", percentile(delays, 99), f"the driver's own lateness: {outcome.driver_late_ms:.1f} ms"

@@ -47,6 +47,7 @@ class BundleWriter(Generic[Bundle]):
         self._kind: type[Bundle] = kind
         self._write: Callable[[Bundle], Awaitable[Any]] = write
         self._linger_seconds = linger_seconds
+        self._events = asyncio.get_running_loop()
         self._not_before = 0.0
         """When the next bundle may be sent."""
         self._added = 0
@@ -74,20 +75,16 @@ class BundleWriter(Generic[Bundle]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                if self._linger_seconds:
-                    await self._linger()
+                pause = self._not_before - self._events.time()
+                if pause > 0 and len(self._waiting) == 1:
+                    await asyncio.sleep(pause)
+                had_company, self._added = self._added > 1, 0
+                self._not_before = self._events.time() + self._linger_seconds if had_company else 0.0
                 await self._write(self._waiting.popleft())
         except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             self._waiting.clear()  # the stream has ended; who reads from it learns why
         finally:
             self._work = None
-
-    async def _linger(self) -> None:
-        now = asyncio.get_running_loop().time
-        if (pause := self._not_before - now()) > 0 and len(self._waiting) == 1:
-            await asyncio.sleep(pause)
-        had_company, self._added = self._added > 1, 0
-        self._not_before = now() + self._linger_seconds if had_company else 0.0
 
 
 class Bundles:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from heliograph.mesh.v1.bundle_service_pb2 import CarryRequest
 from mesh.grpc.bundles import BUNDLE_BYTES, BundleWriter
 
@@ -20,66 +22,55 @@ class Stream:
         self.moments.append(asyncio.get_running_loop().time())
 
 
-async def settle() -> None:
-    """Give what is ready its turns."""
+async def call(writer: BundleWriter[CarryRequest], times: int, *, size: int = 100) -> None:
+    """Make so many calls in one turn of the loop, and give what is ready then its turns."""
+    for number in range(times):
+        writer.open(size).calls.add(number=number)
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def test_calls_of_one_turn_share_a_bundle_and_a_lone_one_waits_for_nobody():
-    stream = Stream()
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+async def lingering(stream: Stream) -> BundleWriter[CarryRequest]:
+    return BundleWriter(CarryRequest, stream.write, linger_seconds=LINGER_SECONDS)
+
+
+async def test_calls_of_one_turn_share_a_bundle_and_what_follows_waits_for_nobody(stream: Stream):
     writer = BundleWriter(CarryRequest, stream.write)
-    for number in range(3):
-        writer.open(100).calls.add(number=number)
-    await settle()
-    writer.open(100).calls.add(number=3)
-    await settle()
-    assert stream.calls == [3, 1]
+    for times in (3, 1, 2):
+        await call(writer, times)
+    assert stream.calls == [3, 1, 2]
 
 
-async def test_behind_one_with_company_a_bundle_waits_for_more():
-    stream = Stream()
-    writer = BundleWriter(CarryRequest, stream.write, linger_seconds=LINGER_SECONDS)
-    for number in range(2):
-        writer.open(100).calls.add(number=number)
-    await settle()
-    for number in range(2, 5):
-        writer.open(100).calls.add(number=number)
-        await settle()
+async def test_behind_one_with_company_a_bundle_waits_for_more(stream: Stream, lingering: BundleWriter[CarryRequest]):
+    await call(lingering, 2)
+    for _ in range(3):
+        await call(lingering, 1)
     assert stream.calls == [2]
-    await writer.flush()
+    await lingering.flush()
     assert stream.calls == [2, 3]
     assert stream.moments[1] - stream.moments[0] >= LINGER_SECONDS
 
 
-async def test_lone_calls_one_after_the_other_never_wait():
-    stream = Stream()
-    writer = BundleWriter(CarryRequest, stream.write, linger_seconds=LINGER_SECONDS)
-    for number in range(4):
-        writer.open(100).calls.add(number=number)
-        await settle()
+async def test_lone_calls_one_after_the_other_never_wait(stream: Stream, lingering: BundleWriter[CarryRequest]):
+    for _ in range(4):
+        await call(lingering, 1)
     assert stream.calls == [1, 1, 1, 1]
 
 
-async def test_what_comes_long_after_company_waits_no_more():
-    stream = Stream()
-    writer = BundleWriter(CarryRequest, stream.write, linger_seconds=LINGER_SECONDS)
-    for number in range(2):
-        writer.open(100).calls.add(number=number)
-    await settle()
+async def test_what_comes_long_after_company_waits_no_more(stream: Stream, lingering: BundleWriter[CarryRequest]):
+    await call(lingering, 2)
     await asyncio.sleep(2 * LINGER_SECONDS)
-    writer.open(100).calls.add(number=2)
-    await settle()
+    await call(lingering, 1)
     assert stream.calls == [2, 1]
 
 
-async def test_what_needs_several_bundles_waits_for_nobody():
-    stream = Stream()
-    writer = BundleWriter(CarryRequest, stream.write, linger_seconds=LINGER_SECONDS)
-    for number in range(2):
-        writer.open(100).calls.add(number=number)
-    await settle()
-    for number in range(3):
-        writer.open(BUNDLE_BYTES).calls.add(number=number)
-    await settle()
+async def test_what_needs_several_bundles_waits_for_nobody(stream: Stream, lingering: BundleWriter[CarryRequest]):
+    await call(lingering, 2)
+    await call(lingering, 3, size=BUNDLE_BYTES)
     assert stream.calls == [2, 1, 1, 1]

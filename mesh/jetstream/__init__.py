@@ -33,6 +33,7 @@ START_SECONDS = 10.0
 RECONNECT_WAIT_SECONDS = 0.25
 _NO_MESSAGE_FOUND = 10037
 _SEQUENCE_NOT_FOUND = 10043
+_DELETE_FAILED = 10057
 
 _log = get_logger(__name__)
 
@@ -225,7 +226,11 @@ class JetStream:
         with translated():
             answer = await self.raw_request(f"$JS.API.STREAM.MSG.DELETE.{stream}", {"seq": sequence})
         error = answer.get("error", {})
-        if error and error.get("err_code") not in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND):
+        is_gone = error.get("err_code") in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND) or (
+            # What lies before the stream's first message.
+            (error.get("err_code"), error.get("description")) == (_DELETE_FAILED, "no message found")
+        )
+        if error and not is_gone:
             raise MessagingUnavailable(str(error.get("description")), stream=stream)
 
     async def purge(self, stream: str, subject: str) -> None:

@@ -132,6 +132,16 @@ async def test_an_erased_message_is_gone_and_the_others_keep_their_places(nats):
     assert (await nats.get(STREAM, 3)).payload == b"2"
 
 
+async def test_the_first_message_of_a_stream_can_be_erased_again_too(nats):
+    """The server answers otherwise for what lies before the first message it still has."""
+    await fill(nats, range(2))
+    for sequence in (1, 1, 2, 2, 1):
+        await nats.erase(STREAM, sequence)
+    assert await nats.get(STREAM, 1) is None
+    with pytest.raises(MessagingUnavailable, match="EOF"):
+        await nats.erase(STREAM, 3)
+
+
 async def test_a_notice_reaches_whoever_listens_and_nobody_else_waits_for_it(nats, nats_url_of):
     heard = []
     async with jetstream.connect(nats_url_of("feed_svc"), name="other") as other:

@@ -23,6 +23,7 @@ from dm_svc.usecases.choose_settings import GetSettings, UpdateSettings
 from dm_svc.usecases.dead_letters import GetDeadLetter, ListDeadLetters, ReplayDeadLetters
 from dm_svc.usecases.decide_request import DecideRequest
 from dm_svc.usecases.erase_unsent import EraseUnsent
+from dm_svc.usecases.fill_pending import FillPending
 from dm_svc.usecases.limit_rate import LimitRate
 from dm_svc.usecases.mark_read import MarkRead
 from dm_svc.usecases.notify_push import NotifyPush
@@ -115,7 +116,6 @@ async def start(process: Process, config: Config, roles: frozenset[str]) -> None
     checks.depends_on("nats", messaging.ping)
     bulk = await process.enter(redis_bulk.connect(redis_client, config.redis_url, answer_seconds=redis.ANSWER_SECONDS))
     cache = Cache(redis_client, bulk)
-    await cache.load_functions()
     parts = await _parts(process, config, credentials, database, messaging, cache)
     if SERVE in roles:
         await _serve(process, parts, credentials, checks)
@@ -137,6 +137,8 @@ async def _parts(
     await log.declare(days=config.log_days)
     clock = SystemClock()
     announcer = Announcer(messaging, clock)
+    fill_pending = FillPending(cache)
+    process.loop("fill_pending", fill_pending.run)
     media_channel = await process.enter(
         client.connect(
             config.media_address,
@@ -154,7 +156,7 @@ async def _parts(
         cache=cache,
         clock=clock,
         announcer=announcer,
-        announce=AnnounceEntries(store=log_store, cache=cache, log=log, announcer=announcer),
+        announce=AnnounceEntries(store=log_store, log=log, announcer=announcer, fill_pending=fill_pending),
         media=Media(media_service_pb2_grpc.MediaServiceStub(media_channel)),
     )
 
@@ -204,7 +206,7 @@ async def _serve(process: Process, parts: Parts, credentials: Credentials, check
 async def _work(process: Process, parts: Parts) -> None:
     config = parts.config
 
-    persist = PersistEntries(store=parts.log_store, announcer=parts.announcer)
+    persist = PersistEntries(parts.log_store)
 
     def own(partition: int) -> Owner:
         return Owner(
@@ -225,7 +227,7 @@ async def _work(process: Process, parts: Parts) -> None:
     )
     process.loop("partitions", partitions.run)
     care = CareStore(parts.database)
-    erase = EraseUnsent(store=care, log=parts.log, media=parts.media)
+    erase = EraseUnsent(store=care, cache=parts.cache, log=parts.log, media=parts.media)
     process.loop("erase_unsent", periodic.every(ERASE_SECONDS, "erase_unsent", erase))
     trim = TrimInboxes(store=care, kept_seconds=config.inbox_days * 24 * 3600)
     process.loop("trim_inboxes", periodic.every(TRIM_SECONDS, "trim_inboxes", trim))

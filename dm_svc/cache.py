@@ -9,27 +9,27 @@ A claim covers the moments in which a key is used but not yet in the tables: the
 partitions, which don't know of each other. Without Redis the log worker still sets the second one aside.
 
 The pending inbox is a cache: entries are used only where they are contiguous and reach the head that Postgres tells,
-so a lost write costs a read of Postgres and nothing else. A message that is taken back drops the whole set.
+so a lost write costs a read of Postgres and nothing else. A message that is taken back drops the whole set, and once
+more when the rest of it is erased, should Redis have been away.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from redis.exceptions import ResponseError
 
 from dm_svc.domain.values import EntryKind, InboxEntry, MessageId, UserId
 from dm_svc.wire import pack_inbox_entry, unpack_inbox_entry
-from mesh import redis
 from mesh.redis import AnyRedis
 from mesh.redis_bulk import Bulk, request
 
 CLAIM_SECONDS = b"300"
 PENDING_SECONDS = b"%d" % (30 * 24 * 3600)
-PENDING_ENTRIES = b"500"
+PENDING_ENTRIES = 500
 """Entries kept for a person; who was away for more reads Postgres."""
-PUSH = (b"FCALL", b"heliograph_push_pending", b"1")
+TRIM_EVERY = 16
+"""How many entries more a pending inbox may hold before it is cut."""
 OK = b"+OK"
 
 
@@ -48,10 +48,6 @@ class Cache:
     def __init__(self, client: AnyRedis, bulk: Bulk) -> None:
         self._client = client
         self._bulk = bulk
-
-    async def load_functions(self) -> None:
-        """Install the server-side functions; safe to repeat."""
-        await redis.load_functions(self._client, __package__, "lua/pending.lua")
 
     async def claim_keys(self, claims: Sequence[Claim]) -> list[bytes | None]:
         """Claim idempotency keys for bodies; return for each what it was claimed for before, `None` when it was
@@ -72,31 +68,21 @@ class Cache:
         found: Any = await self._client.get(key)
         return found if isinstance(found, bytes) else None
 
-    async def push(self, entries: Sequence[InboxEntry]) -> None:
-        """Add entries to the pending inboxes. Safe to repeat."""
-        try:
-            await self._push(entries)
-        except ResponseError:
-            # A Redis that was set up anew has lost the function.
-            await self.load_functions()
-            await self._push(entries)
-
-    async def _push(self, entries: Iterable[InboxEntry]) -> None:
-        by_user = _by_user(entries)
+    async def push(self, entries: Iterable[InboxEntry]) -> None:
+        """Add entries to the pending inboxes, which keep the newest ones. Safe to repeat."""
+        asked = [
+            (user_id, wanted)
+            for user_id, pending in _by_user(entries).items()
+            for wanted in _additions(_inbox_key(user_id).encode(), pending)
+        ]
         await self._bulk.each(
-            np.array([user_id for user_id, _, _ in by_user], dtype=np.int64),
-            [
-                request(
-                    *PUSH,
-                    _inbox_key(user_id).encode(),
-                    PENDING_ENTRIES,
-                    PENDING_SECONDS,
-                    b"1" if must_drop else b"0",
-                    *(part for member, useq in pending.items() for part in (b"%d" % useq, member)),
-                )
-                for user_id, pending, must_drop in by_user
-            ],
+            np.array([user_id for user_id, _ in asked], dtype=np.int64), [wanted for _, wanted in asked]
         )
+
+    async def forget(self, user_ids: Iterable[UserId]) -> None:
+        """Drop pending inboxes. Safe to repeat."""
+        for user_id in user_ids:
+            await self._client.delete(_inbox_key(user_id))
 
     async def read(self, user_id: UserId, *, after: int, head: int, limit: int) -> list[InboxEntry] | None:
         """Return up to `limit` entries right behind `after`, oldest first; `None` when they aren't all here."""
@@ -110,17 +96,24 @@ class Cache:
         return entries
 
 
-def _by_user(entries: Iterable[InboxEntry]) -> list[tuple[UserId, dict[bytes, int], bool]]:
-    pending: dict[UserId, dict[bytes, int]] = {}
-    dropped: set[UserId] = set()
+def _by_user(entries: Iterable[InboxEntry]) -> dict[UserId, list[InboxEntry]]:
+    by_user: dict[UserId, list[InboxEntry]] = {}
     for entry in entries:
-        if entry.kind is EntryKind.UNSENT:
-            # What was taken back must not be read from here again.
-            dropped.add(entry.user_id)
-            pending[entry.user_id] = {}
-        member = pack_inbox_entry(entry)
-        pending.setdefault(entry.user_id, {})[member] = entry.useq
-    return [(user_id, members, user_id in dropped) for user_id, members in pending.items()]
+        by_user.setdefault(entry.user_id, []).append(entry)
+    return by_user
+
+
+def _additions(key: bytes, entries: list[InboxEntry]) -> Iterator[bytes]:
+    """Yield what adds a person's entries. It may be cut short anywhere: a part of them is a pending inbox too."""
+    unsent = [place for place, entry in enumerate(entries) if entry.kind is EntryKind.UNSENT]
+    if unsent:
+        # What was taken back must not be read from here again.
+        yield request(b"DEL", key)
+        entries = entries[unsent[-1] :]
+    yield request(b"ZADD", key, *(part for entry in entries for part in (b"%d" % entry.useq, pack_inbox_entry(entry))))
+    yield request(b"EXPIRE", key, PENDING_SECONDS)
+    if any(entry.useq % TRIM_EVERY == 0 for entry in entries):
+        yield request(b"ZREMRANGEBYRANK", key, b"0", b"-%d" % (PENDING_ENTRIES + 1))
 
 
 def _inbox_key(user_id: UserId) -> str:

@@ -153,14 +153,13 @@ class Announcer:
         self._jetstream = jetstream
         self._clock = clock
 
-    async def deliver(self, entries: Sequence[InboxEntry]) -> None:
-        """Announce entries that are committed, each inbox in order; returns when JetStream has them. Safe to repeat."""
+    async def deliver(self, entries: Sequence[InboxEntry], positions: Mapping[int, int]) -> None:
+        """Announce entries that are committed, each inbox in order, and how far partitions have come; return when
+        JetStream has the entries. Safe to repeat.
+        """
+        notices = [Outgoing(POSITIONS, orjson.dumps(list(positions.items())))] if positions else []
         announced = [event(delivered) for delivered in _by_user(entries)]
-        await self._jetstream.publish_run([Outgoing(one.subject, one.payload) for one in announced])
-
-    async def tell_positions(self, positions: Mapping[int, int]) -> None:
-        """Say how far the owners of partitions have come. Best effort."""
-        await self._jetstream.tell(POSITIONS, orjson.dumps(list(positions.items())))
+        await self._jetstream.publish_run([Outgoing(one.subject, one.payload) for one in announced], notices)
 
     async def tell_typing(
         self, conversation_id: ConversationId, *, typist: UserId, to: UserId, is_typing: bool

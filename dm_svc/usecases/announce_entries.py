@@ -1,63 +1,61 @@
 """Tell of what was committed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
+from types import MappingProxyType
 
-from dm_svc.cache import Cache
-from dm_svc.domain.values import InboxEntry
+from dm_svc.domain.values import EntryKind, InboxEntry
 from dm_svc.events import Announcer, Log, MessagingUnavailable
 from dm_svc.store.log import LogStore, Position
+from dm_svc.usecases.fill_pending import FillPending
 from mesh.coalesce import Coalescer
-from mesh.redis import TROUBLE
-from mesh.telemetry import get_logger
 
 MOST_TOGETHER = 64
 """Batches of partitions that are announced together, at most."""
 RETRY_SECONDS = 0.25
 WINDOW = 10_000
 """Among how many of a person's newest entries those to be announced again are looked for."""
-
-_log = get_logger(__name__)
+NO_POSITIONS: Mapping[int, int] = MappingProxyType({})
 
 
 class AnnounceEntries:
-    """The pending inboxes and the events, at the same time: who looks before an inbox is filled reads Postgres.
+    """The events at once, the pending inboxes a moment later: who looks before an inbox is filled reads Postgres.
 
     What partitions committed together is announced together.
     """
 
-    def __init__(self, *, store: LogStore, cache: Cache, log: Log, announcer: Announcer) -> None:
+    def __init__(self, *, store: LogStore, log: Log, announcer: Announcer, fill_pending: FillPending) -> None:
         self._store = store
-        self._cache = cache
         self._log = log
         self._announcer = announcer
-        self._together: Coalescer[Sequence[InboxEntry], None] = Coalescer(self._announce, most=MOST_TOGETHER)
+        self._fill_pending = fill_pending
+        self._together: Coalescer[tuple[Sequence[InboxEntry], Mapping[int, int]], None] = Coalescer(
+            self._announce, most=MOST_TOGETHER
+        )
 
-    async def __call__(self, entries: Sequence[InboxEntry]) -> None:
-        """Return when JetStream has all events; tries until then. Safe to repeat."""
-        if entries:
-            await self._together(entries)
+    async def __call__(self, entries: Sequence[InboxEntry], positions: Mapping[int, int] = NO_POSITIONS) -> None:
+        """Tell of entries, and of the `positions` up to which partitions are in the tables; return when JetStream has
+        all events. Tries until then. Safe to repeat.
+        """
+        if entries or positions:
+            await self._together((entries, positions))
 
-    async def _announce(self, parts: list[Sequence[InboxEntry]]) -> list[None]:
+    async def _announce(self, parts: list[tuple[Sequence[InboxEntry], Mapping[int, int]]]) -> list[None]:
         # A person's entries may have come from several partitions.
-        entries = sorted(chain.from_iterable(parts), key=attrgetter("useq"))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._fill(entries))
-            group.create_task(self._tell(entries))
+        entries = sorted(chain.from_iterable(entries for entries, _ in parts), key=attrgetter("useq"))
+        positions = {partition: position for _, these in parts for partition, position in these.items()}
+        self._fill_pending(entries)
+        await self._tell(entries, positions)
+        if any(entry.kind is EntryKind.UNSENT for entry in entries):
+            await self._fill_pending.at_once()
         return [None] * len(parts)
 
-    async def _fill(self, entries: Sequence[InboxEntry]) -> None:
-        try:
-            await self._cache.push(entries)
-        except TROUBLE as error:
-            _log.warning("pending_inbox_unwritten", error=repr(error))
-
-    async def _tell(self, entries: Sequence[InboxEntry]) -> None:
+    async def _tell(self, entries: Sequence[InboxEntry], positions: Mapping[int, int]) -> None:
         while True:
             try:
-                await self._announcer.deliver(entries)
+                await self._announcer.deliver(entries, positions)
             except MessagingUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from dm_svc.cache import Cache
 from dm_svc.domain.rules import members_of
 from dm_svc.events import Log
 from dm_svc.peers.media import Media
 from dm_svc.store.care import CareStore, PendingErasure
 from mesh.errors import HeliographError, NotFound
+from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 
 BATCH = 100
@@ -16,9 +18,12 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EraseUnsent:
-    """The tables forgot the text with the commit; the log's entry, what was announced, and the photo follow here."""
+    """The tables forgot the text with the commit; the log's entry, what was announced, the photo, and a pending inbox
+    that still has it follow here.
+    """
 
     store: CareStore
+    cache: Cache
     log: Log
     media: Media
 
@@ -28,8 +33,8 @@ class EraseUnsent:
         for erasure in await self.store.list_erasures(limit=BATCH):
             try:
                 await self._erase(erasure)
-            except HeliographError as error:
-                _log.warning("erasure_failed", partition=erasure.partition, reason=error.reason)
+            except (HeliographError, *TROUBLE) as error:
+                _log.warning("erasure_failed", partition=erasure.partition, cause=repr(error))
             else:
                 erased += 1
         return erased
@@ -37,6 +42,7 @@ class EraseUnsent:
     async def _erase(self, erasure: PendingErasure) -> None:
         members = members_of(erasure.conversation_id) or ()
         await self.log.erase(erasure.partition, erasure.log_sequence, announced_to=members)
+        await self.cache.forget(members)
         if erasure.upload_id and erasure.reference:
             try:
                 await self.media.delete_photo(erasure.upload_id, reference=erasure.reference)

@@ -8,7 +8,6 @@ from prometheus_client import Histogram
 
 from dm_svc.domain.fold import fold
 from dm_svc.domain.values import ConversationId, InboxEntry, LogEntry
-from dm_svc.events import Announcer
 from dm_svc.store.log import LogStore, OwnershipLost, RawEntry, SetAside, Step
 from dm_svc.store.remembered import Remembered
 from mesh.coalesce import Coalescer
@@ -62,9 +61,8 @@ class PersistEntries:
     log, and the position moves on: one bad entry must not stop a partition.
     """
 
-    def __init__(self, *, store: LogStore, announcer: Announcer) -> None:
+    def __init__(self, store: LogStore) -> None:
         self._store = store
-        self._announcer = announcer
         self._remembered = Remembered()
         self._together: Coalescer[Work, Told | Exception] = Coalescer(
             self._persist_together, most=MOST_TOGETHER, linger_seconds=LINGER_SECONDS
@@ -137,7 +135,6 @@ class PersistEntries:
         _batch_size.observe(sum(len(work.batch.raw) for work in works))
         for one in set_aside:
             _log.error("dead_letter", partition=one.partition, log_sequence=one.log_sequence, reason=one.error)
-        await self._announcer.tell_positions({work.step.partition: work.step.position for work in works})
         return [(partitions[entry.conversation_id], entry) for entry in told]
 
 

@@ -60,7 +60,7 @@ class Owner:
                 done = step
                 if announcing is not None:
                     await announcing
-                announcing = asyncio.create_task(self.announce(told))
+                announcing = asyncio.create_task(self.announce(told, {step.partition: step.position}))
         finally:
             await self._leave(done, announcing)
 

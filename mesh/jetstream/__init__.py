@@ -105,17 +105,18 @@ class JetStream:
             self._refuse_while_away()
             return await self._publisher.publish(messages)
 
-    async def publish_run(self, messages: Sequence[Outgoing]) -> None:
-        """Store messages of one stream in this order; only the last one's acknowledgement is asked for.
+    async def publish_run(self, messages: Sequence[Outgoing], notices: Sequence[Outgoing] = ()) -> None:
+        """Store messages of one stream in this order; only the last one's acknowledgement is asked for. What nobody
+        stores, `notices`, goes before them in the same write.
 
         The server takes what one connection sends in its order, so the earlier ones are stored by then, unless the
         stream refused them: only for streams that drop their oldest when they are full.
         `MessagingUnavailable` when the last one was not acknowledged: any may be stored then.
         """
-        if messages:
+        if messages or notices:
             with translated():
                 self._refuse_while_away()
-                await self._publisher.publish(messages[-1:], unacknowledged=messages[:-1])
+                await self._publisher.publish(messages[-1:], unacknowledged=[*notices, *messages[:-1]])
 
     def _refuse_while_away(self) -> None:
         # nats-py would keep it and send it after a reconnect, when its caller has long given up.

@@ -2,14 +2,18 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 
 import pytest
 
+from dm_svc.cache import PENDING_ENTRIES, TRIM_EVERY, Cache
 from dm_svc.domain.rules import partition_of
 from dm_svc.domain.values import ConversationId
 from dm_svc.events import log_stream
+from dm_svc.store.reads import ReadStore
 from heliograph.dm.v1 import conversation_pb2, message_service_pb2, message_settings_pb2
 from heliograph.events.v1 import live_events_pb2
+from mesh import redis, redis_bulk
 from tests.fixtures.stack import eventually
 from tests.integration.dm_svc.conftest import refused
 
@@ -281,10 +285,62 @@ async def test_the_inbox_is_the_same_with_and_without_redis(rig):
     for number in range(12):
         await (ann if number % 2 else ben).send(ben if number % 2 else ann, str(number))
     await ann.history(ben)
-    from_cache = await ann.entries(after=3)
-    from mesh import redis
-
+    pending = f"dm:inbox:{{{ann.user_id}}}"
     async with redis.connect(rig.config.redis_url) as client:
-        assert await client.delete(f"dm:inbox:{{{ann.user_id}}}") == 1
+
+        async def all_are_there() -> bool:
+            return await client.zcard(pending) == 12
+
+        await eventually(all_are_there)
+        assert 0 < await client.ttl(pending) <= 30 * 24 * 3600
+        from_cache = await ann.entries(after=3)
+        assert await client.delete(pending) == 1
     assert await ann.entries(after=3) == from_cache
     assert [entry.useq for entry in from_cache] == list(range(4, 13))
+
+
+async def test_a_pending_inbox_keeps_the_newest_entries(rig):
+    ann, ben = rig.people(2)
+    await ann.send(ben, "a template")
+    await ben.history(ann)
+    (template,) = await ReadStore(rig.database).replay_inbox(ben.user_id, after=0, head=1, limit=1)
+    async with redis.connect(rig.config.redis_url) as client, redis_bulk.connect(client, rig.config.redis_url) as bulk:
+        cache = Cache(client, bulk)
+        entries = [replace(template, useq=useq) for useq in range(2, PENDING_ENTRIES + 200)]
+        for start in range(0, len(entries), 60):
+            await cache.push(entries[start : start + 60])
+        kept = await client.zrange(f"dm:inbox:{{{ben.user_id}}}", 0, -1, withscores=True)
+        assert PENDING_ENTRIES <= len(kept) < PENDING_ENTRIES + 60 + TRIM_EVERY
+        assert kept[-1][1] == entries[-1].useq
+        assert [score for _, score in kept] == list(range(int(kept[0][1]), entries[-1].useq + 1))
+
+
+async def test_a_pending_inbox_forgets_what_was_taken_back_even_if_redis_was_away_then(rig):
+    ann, ben = rig.people(2)
+    sent = await ann.send(ben, "a secret")
+    await ben.history(ann)
+    (told,) = await ReadStore(rig.database).replay_inbox(ben.user_id, after=0, head=1, limit=1)
+    await ann.call("Unsend", message_id=sent.message_id)
+    async with redis.connect(rig.config.redis_url) as client, redis_bulk.connect(client, rig.config.redis_url) as bulk:
+        key = f"dm:inbox:{{{ben.user_id}}}"
+
+        async def is_dropped() -> bool:
+            return not any(b"a secret" in member for member in await client.zrange(key, 0, -1))
+
+        await eventually(is_dropped)
+        await eventually(lambda: _nothing_to_erase(rig))
+        # As if the drop had not reached Redis: then what is to be erased is still written down.
+        await Cache(client, bulk).push([told])
+        assert not await is_dropped()
+        async with rig.database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO erasures (partition, log_sequence, conversation_id) "
+                "SELECT partition, log_sequence, conversation_id FROM inbox WHERE user_id = %s AND useq = 1",
+                (ben.user_id,),
+            )
+        await eventually(is_dropped)
+
+
+async def _nothing_to_erase(rig) -> bool:
+    async with rig.database.primary() as connection:
+        return await (await connection.execute("SELECT 1 FROM erasures")).fetchone() is None

@@ -315,9 +315,13 @@ INSERT INTO message_settings (user_id, audience) VALUES (%(user_id)s, %(audience
 ON CONFLICT (user_id) DO UPDATE SET audience = excluded.audience;
 
 -- name: list_erasures
--- What remains to be removed elsewhere, oldest first, with whose inboxes tell of it.
+-- What remains to be removed elsewhere, with whose inboxes tell of it: what has waited longest since it came or failed.
 SELECT e.partition, e.log_sequence, e.upload_id, e.reference, e.conversation_id
-FROM erasures e ORDER BY e.create_time LIMIT %(limit)s;
+FROM erasures e ORDER BY coalesce(e.tried_time, e.create_time) LIMIT %(limit)s;
+
+-- name: postpone_erasure
+-- It failed, so the others come first.
+UPDATE erasures SET tried_time = now() WHERE partition = %(partition)s AND log_sequence = %(log_sequence)s;
 
 -- name: remove_erasure
 -- It is removed.

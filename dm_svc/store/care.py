@@ -130,9 +130,16 @@ class CareStore:
         await QUERIES["note_replay"].run(connection, dead_letter_id=dead_letter_id)
 
     async def list_erasures(self, *, limit: int) -> list[PendingErasure]:
-        """Return what remains to be removed elsewhere, oldest first."""
+        """Return what remains to be removed elsewhere, first what has waited longest since it came or failed."""
         async with self._postgres.primary() as connection:
             return await QUERIES["list_erasures"].all(connection, PendingErasure, limit=limit)
+
+    async def postpone_erasure(self, erasure: PendingErasure) -> None:
+        """Let the others come first."""
+        async with self._postgres.primary() as connection:
+            await QUERIES["postpone_erasure"].run(
+                connection, partition=erasure.partition, log_sequence=erasure.log_sequence
+            )
 
     async def remove_erasure(self, erasure: PendingErasure) -> None:
         """Forget what was removed."""

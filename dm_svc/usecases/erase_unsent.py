@@ -28,13 +28,14 @@ class EraseUnsent:
     media: Media
 
     async def __call__(self) -> int:
-        """Remove what waits; return how much was removed. What fails stays, and is tried again. Safe to repeat."""
+        """Remove what waits; return how much was removed. What fails is tried again, after the others."""
         erased = 0
         for erasure in await self.store.list_erasures(limit=BATCH):
             try:
                 await self._erase(erasure)
             except (HeliographError, *TROUBLE) as error:
                 _log.warning("erasure_failed", partition=erasure.partition, cause=repr(error))
+                await self.store.postpone_erasure(erasure)
             else:
                 erased += 1
         return erased

@@ -30,7 +30,7 @@ from mesh import auth, jetstream, postgres
 from mesh.auth import TokenVerifier, Viewer
 from mesh.config import PostgresConfig, ProcessConfig, S3Config, TlsConfig, TokenConfig
 from mesh.entry import SERVE, WORK
-from mesh.errors import FailedPrecondition, HeliographError, NotFound
+from mesh.errors import FailedPrecondition, HeliographError, NotFound, Unavailable
 from mesh.grpc import client, server
 from mesh.grpc.server import Service, allow
 from mesh.grpc.tls import Credentials
@@ -95,6 +95,8 @@ class FakeMedia(media_service_pb2_grpc.MediaServiceServicer):
         """Owner of each READY upload."""
         self.attached: dict[str, str] = {}
         self.deleted: dict[str, str] = {}
+        self.stuck: set[str] = set()
+        """Uploads that can't be deleted right now."""
 
     async def AttachUpload(
         self, request: media_service_pb2.AttachUploadRequest, context: Any
@@ -108,6 +110,8 @@ class FakeMedia(media_service_pb2_grpc.MediaServiceServicer):
     async def DeleteMedia(
         self, request: media_service_pb2.DeleteMediaRequest, context: Any
     ) -> media_service_pb2.DeleteMediaResponse:
+        if request.upload_id in self.stuck:
+            raise Unavailable
         self.deleted[request.upload_id] = request.reference
         return media_service_pb2.DeleteMediaResponse()
 

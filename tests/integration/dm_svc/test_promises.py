@@ -11,6 +11,7 @@ from dm_svc.domain.rules import partition_of
 from dm_svc.domain.values import ConversationId
 from dm_svc.events import log_stream
 from dm_svc.store.reads import ReadStore
+from dm_svc.usecases import erase_unsent
 from heliograph.dm.v1 import conversation_pb2, message_service_pb2, message_settings_pb2
 from heliograph.events.v1 import live_events_pb2
 from mesh import redis, redis_bulk
@@ -313,6 +314,34 @@ async def test_a_pending_inbox_keeps_the_newest_entries(rig):
         assert PENDING_ENTRIES <= len(kept) < PENDING_ENTRIES + 60 + TRIM_EVERY
         assert kept[-1][1] == entries[-1].useq
         assert [score for _, score in kept] == list(range(int(kept[0][1]), entries[-1].useq + 1))
+
+
+async def test_what_cannot_be_erased_yet_lets_the_others_pass_and_is_erased_later(rig, monkeypatch):
+    monkeypatch.setattr(erase_unsent, "BATCH", 1)
+    ann, ben = rig.people(2)
+    upload = str(uuid.uuid4())
+    rig.media.ready[upload] = ann.user_id
+    rig.media.stuck.add(upload)
+    for sent in [await ann.send(ben, "", upload_id=upload), await ann.send(ben, "a secret")]:
+        await ann.call("Unsend", message_id=sent.message_id)
+
+    async def left_to_erase() -> list[str | None]:
+        async with rig.database.primary() as connection:
+            cursor = await connection.execute(
+                "SELECT upload_id FROM erasures WHERE conversation_id = %s", (ann.with_(ben),)
+            )
+            return [upload_id for (upload_id,) in await cursor.fetchall()]
+
+    async def only_the_photo_is_left() -> bool:
+        return await left_to_erase() == [upload]
+
+    async def nothing_is_left() -> bool:
+        return not await left_to_erase()
+
+    await eventually(only_the_photo_is_left)
+    rig.media.stuck.clear()
+    await eventually(nothing_is_left)
+    assert upload in rig.media.deleted
 
 
 async def test_a_pending_inbox_forgets_what_was_taken_back_even_if_redis_was_away_then(rig):

@@ -44,6 +44,8 @@ class FillPending:
         async with self._in_turn:
             entries, self._waiting = self._waiting, []
             self._news.clear()
+            if not entries:
+                return
             try:
                 await self._cache.push(entries)
             except TROUBLE as error:

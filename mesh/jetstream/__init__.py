@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -36,6 +36,15 @@ _SEQUENCE_NOT_FOUND = 10043
 _DELETE_FAILED = 10057
 
 _log = get_logger(__name__)
+
+
+def _is_gone(error: Mapping[str, Any]) -> bool:
+    """Whether the server says that it has no such message any more."""
+    code = error.get("err_code")
+    # It has no code of its own for what lies before the first message that it still has.
+    return code in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND) or (
+        code == _DELETE_FAILED and error.get("description") == "no message found"
+    )
 
 
 class JetStream:
@@ -226,13 +235,8 @@ class JetStream:
         """Overwrite one message of the stream, so that its bytes are gone; the others keep theirs. Safe to repeat."""
         with translated():
             answer = await self.raw_request(f"$JS.API.STREAM.MSG.DELETE.{stream}", {"seq": sequence})
-        error = answer.get("error", {})
-        is_gone = error.get("err_code") in (_NO_MESSAGE_FOUND, _SEQUENCE_NOT_FOUND) or (
-            # What lies before the stream's first message.
-            (error.get("err_code"), error.get("description")) == (_DELETE_FAILED, "no message found")
-        )
-        if error and not is_gone:
-            raise MessagingUnavailable(str(error.get("description")), stream=stream)
+        if "error" in answer and not _is_gone(answer["error"]):
+            raise MessagingUnavailable(str(answer["error"].get("description")), stream=stream)
 
     async def purge(self, stream: str, subject: str) -> None:
         """Remove every message of one subject. Safe to repeat."""

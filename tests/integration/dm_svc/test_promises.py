@@ -325,18 +325,11 @@ async def test_what_cannot_be_erased_yet_lets_the_others_pass_and_is_erased_late
     for sent in [await ann.send(ben, "", upload_id=upload), await ann.send(ben, "a secret")]:
         await ann.call("Unsend", message_id=sent.message_id)
 
-    async def left_to_erase() -> list[str | None]:
-        async with rig.database.primary() as connection:
-            cursor = await connection.execute(
-                "SELECT upload_id FROM erasures WHERE conversation_id = %s", (ann.with_(ben),)
-            )
-            return [upload_id for (upload_id,) in await cursor.fetchall()]
-
     async def only_the_photo_is_left() -> bool:
-        return await left_to_erase() == [upload]
+        return await left_to_erase(rig, ann.with_(ben)) == [upload]
 
     async def nothing_is_left() -> bool:
-        return not await left_to_erase()
+        return not await left_to_erase(rig, ann.with_(ben))
 
     await eventually(only_the_photo_is_left)
     rig.media.stuck.clear()
@@ -356,8 +349,11 @@ async def test_a_pending_inbox_forgets_what_was_taken_back_even_if_redis_was_awa
         async def is_dropped() -> bool:
             return not any(b"a secret" in member for member in await client.zrange(key, 0, -1))
 
+        async def nothing_is_left() -> bool:
+            return not await left_to_erase(rig, ann.with_(ben))
+
         await eventually(is_dropped)
-        await eventually(lambda: _nothing_to_erase(rig))
+        await eventually(nothing_is_left)
         # As if the drop had not reached Redis: then what is to be erased is still written down.
         await Cache(client, bulk).push([told])
         assert not await is_dropped()
@@ -370,6 +366,10 @@ async def test_a_pending_inbox_forgets_what_was_taken_back_even_if_redis_was_awa
         await eventually(is_dropped)
 
 
-async def _nothing_to_erase(rig) -> bool:
+async def left_to_erase(rig, conversation_id: str) -> list[str | None]:
+    """Return the upload, if any, of each message of a conversation of which something remains."""
     async with rig.database.primary() as connection:
-        return await (await connection.execute("SELECT 1 FROM erasures")).fetchone() is None
+        cursor = await connection.execute(
+            "SELECT upload_id FROM erasures WHERE conversation_id = %s", (conversation_id,)
+        )
+        return [upload_id for (upload_id,) in await cursor.fetchall()]

@@ -33,6 +33,16 @@ async def test_a_run_is_stored_when_its_last_message_is_acknowledged(stream):
     await stream.publish_run([])
 
 
+async def test_notices_go_with_a_run_and_are_stored_nowhere(stream, nats_url_of):
+    heard = []
+    async with jetstream.connect(nats_url_of("feed_svc"), name="other") as other:
+        await other.hear("live.1", lambda notice: heard.append(notice.data))
+        await stream.publish_run([Outgoing("log.x", b"stored")], [Outgoing("live.1", b"with")])
+        await stream.publish_run([], [Outgoing("live.1", b"alone")])
+        await eventually(lambda: heard == [b"with", b"alone"])
+    assert await stream.last_sequence("LOG") == 1
+
+
 async def test_a_run_that_no_stream_takes_is_an_error(stream):
     with pytest.raises(MessagingUnavailable):
         async with asyncio.timeout(2):

@@ -12,6 +12,7 @@ from dm_svc.cache import Cache
 from dm_svc.domain.values import ConversationId, EntryKind, InboxEntry, UserId
 from dm_svc.usecases.fill_pending import GATHER_SECONDS, FillPending
 from mesh import cancellation
+from tests.fixtures.stack import eventually
 
 
 class FakeCache:
@@ -20,10 +21,12 @@ class FakeCache:
     def __init__(self) -> None:
         self.written: list[list[int]] = []
         self.is_away = False
+        self.refused = 0
 
     async def push(self, entries: Iterable[InboxEntry]) -> None:
         await asyncio.sleep(0.01)
         if self.is_away:
+            self.refused += 1
             raise RedisConnectionError
         self.written.append([entry.useq for entry in entries])
 
@@ -59,14 +62,11 @@ def entries(*useqs: int) -> list[InboxEntry]:
 
 async def test_what_comes_within_a_moment_is_written_together_and_in_order(cache: FakeCache, fill: FillPending):
     fill(entries(1, 2))
-    await asyncio.sleep(GATHER_SECONDS / 2)
+    await asyncio.sleep(0)
     fill(entries(3))
-    assert cache.written == []
-    await asyncio.sleep(GATHER_SECONDS)
-    assert cache.written == [[1, 2, 3]]
+    await eventually(lambda: cache.written == [[1, 2, 3]])
     fill(entries(4))
-    await asyncio.sleep(2 * GATHER_SECONDS)
-    assert cache.written == [[1, 2, 3], [4]]
+    await eventually(lambda: cache.written == [[1, 2, 3], [4]])
 
 
 async def test_at_once_waits_for_nothing_and_passes_nothing_that_is_under_way(cache: FakeCache, fill: FillPending):
@@ -82,8 +82,14 @@ async def test_at_once_waits_for_nothing_and_passes_nothing_that_is_under_way(ca
 async def test_what_redis_refuses_is_left_out_and_what_follows_is_written(cache: FakeCache, fill: FillPending):
     cache.is_away = True
     fill(entries(1))
-    await asyncio.sleep(2 * GATHER_SECONDS)
+    await eventually(lambda: cache.refused == 1)
     cache.is_away = False
     fill(entries(2))
+    await eventually(lambda: cache.written == [[2]])
+
+
+async def test_what_was_written_at_once_is_not_written_again(cache: FakeCache, fill: FillPending):
+    fill(entries(1))
+    await fill.at_once()
     await asyncio.sleep(2 * GATHER_SECONDS)
-    assert cache.written == [[2]]
+    assert cache.written == [[1]]

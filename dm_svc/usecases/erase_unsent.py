@@ -1,5 +1,6 @@
 """Remove what remains elsewhere of messages that were taken back."""
 
+import asyncio
 from dataclasses import dataclass
 
 from dm_svc.cache import Cache
@@ -12,6 +13,8 @@ from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 
 BATCH = 100
+AT_ONCE = 16
+"""Removed side by side: one photo whose removal hangs must not hold the others up."""
 
 _log = get_logger(__name__)
 
@@ -29,16 +32,19 @@ class EraseUnsent:
 
     async def __call__(self) -> int:
         """Remove what waits; return how much was removed. What fails is tried again, after the others."""
-        erased = 0
-        for erasure in await self.store.list_erasures(limit=BATCH):
+        places = asyncio.Semaphore(AT_ONCE)
+        waiting = await self.store.list_erasures(limit=BATCH)
+        return sum(await asyncio.gather(*(self._try(erasure, places) for erasure in waiting)))
+
+    async def _try(self, erasure: PendingErasure, places: asyncio.Semaphore) -> bool:
+        async with places:
             try:
                 await self._erase(erasure)
             except (HeliographError, *TROUBLE) as error:
                 _log.warning("erasure_failed", partition=erasure.partition, cause=repr(error))
                 await self.store.postpone_erasure(erasure)
-            else:
-                erased += 1
-        return erased
+                return False
+        return True
 
     async def _erase(self, erasure: PendingErasure) -> None:
         members = members_of(erasure.conversation_id) or ()

@@ -8,7 +8,7 @@ import pytest
 from cli.main import parser
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[!.]*/README.md")])
 TOP_FOLDERS = {entry.name for entry in ROOT.iterdir() if entry.is_dir()}
 MADE_BY_COMMANDS = {"gen", ".venv", ".heliograph"}
 

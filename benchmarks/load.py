@@ -8,10 +8,12 @@ server stalls and so hides the stall: one that froze 1 s in 5 looked like a p90 
 import asyncio
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from benchmarks.alarm import Alarm
 from mesh.errors import HeliographError
 
 Call = Callable[[int], Awaitable[object]]
@@ -63,51 +65,49 @@ async def open_loop(
 ) -> Outcome:
     """Send calls at Poisson arrivals of rate `per_s` for `seconds`, then wait for the last answer.
 
-    `intended` is filled with the loop's time at which each call, by number, was to be sent.
+    `intended` is filled with the moment (of `time.monotonic`) at which each call, by number, was to be sent.
     """
     draw = random.Random(seed)
-    loop = asyncio.get_running_loop()
     latencies: list[float] = []
     lateness: list[float] = []
     failures: Counter[str] = Counter()
-    begin = loop.time() + 0.01
+    begin = time.monotonic() + 0.01
     at = begin
 
     async def one(number: int, intended: float) -> None:
-        lateness.append(loop.time() - intended)
+        lateness.append(time.monotonic() - intended)
         if await _succeeds(call, number, failures):
-            latencies.append(loop.time() - intended)
+            latencies.append(time.monotonic() - intended)
 
-    async with asyncio.TaskGroup() as group:
-        number = 0
-        while at < begin + seconds:
-            if (pause := at - loop.time()) > 0:
-                await asyncio.sleep(pause)
-            if intended is not None:
-                intended[number] = at
-            group.create_task(one(number, at))
-            number += 1
-            at += draw.expovariate(per_s)
-    return _outcome(loop.time() - begin, latencies, failures, lateness)
+    with Alarm() as alarm:
+        async with asyncio.TaskGroup() as group:
+            number = 0
+            while at < begin + seconds:
+                await alarm.wait_until(at)
+                if intended is not None:
+                    intended[number] = at
+                group.create_task(one(number, at))
+                number += 1
+                at += draw.expovariate(per_s)
+    return _outcome(time.monotonic() - begin, latencies, failures, lateness)
 
 
 async def closed_loop(call: Call, *, callers: int, seconds: float) -> Outcome:
     """Keep `callers` calls in flight for `seconds`: what the server can do at most. Don't quote its latencies."""
-    loop = asyncio.get_running_loop()
     latencies: list[float] = []
     failures: Counter[str] = Counter()
-    begin = loop.time()
+    begin = time.monotonic()
     numbers = iter(range(1 << 62))
 
     async def caller() -> None:
-        while (sent := loop.time()) < begin + seconds:
+        while (sent := time.monotonic()) < begin + seconds:
             if await _succeeds(call, next(numbers), failures):
-                latencies.append(loop.time() - sent)
+                latencies.append(time.monotonic() - sent)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(callers):
             group.create_task(caller())
-    return _outcome(loop.time() - begin, latencies, failures, [])
+    return _outcome(time.monotonic() - begin, latencies, failures, [])
 
 
 async def _succeeds(call: Call, number: int, failures: Counter[str]) -> bool:

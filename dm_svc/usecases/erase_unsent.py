@@ -33,8 +33,11 @@ class EraseUnsent:
     async def __call__(self) -> int:
         """Remove what waits; return how much was removed. What fails is tried again, after the others."""
         places = asyncio.Semaphore(AT_ONCE)
-        waiting = await self.store.list_erasures(limit=BATCH)
-        return sum(await asyncio.gather(*(self._try(erasure, places) for erasure in waiting)))
+        async with asyncio.TaskGroup() as group:
+            tries = [
+                group.create_task(self._try(erasure, places)) for erasure in await self.store.list_erasures(limit=BATCH)
+            ]
+        return sum(one.result() for one in tries)
 
     async def _try(self, erasure: PendingErasure, places: asyncio.Semaphore) -> bool:
         async with places:

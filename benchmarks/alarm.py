@@ -8,8 +8,6 @@ import asyncio
 import ctypes
 import os
 import time
-from types import TracebackType
-from typing import Self
 
 _ABSOLUTE = 1
 """TFD_TIMER_ABSTIME: the time given is a moment, not a span."""
@@ -25,21 +23,17 @@ class _Setting(ctypes.Structure):
 
 
 class Alarm:
-    """Wakes one task, within `with`; moments are on the clock of `time.monotonic`."""
+    """Wakes one task, until it is closed; moments are on the clock of `time.monotonic`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rings = self._loop.create_future()
         self._setting = _Setting()
         self._fd = _checked(_libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC | os.O_NONBLOCK))
-
-    def __enter__(self) -> Self:
         self._loop.add_reader(self._fd, self._ring)
-        return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Wake nobody any more."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from benchmarks.alarm import Alarm
@@ -79,7 +80,7 @@ async def open_loop(
         if await _succeeds(call, number, failures):
             latencies.append(time.monotonic() - intended)
 
-    with Alarm() as alarm:
+    with closing(Alarm()) as alarm:
         async with asyncio.TaskGroup() as group:
             number = 0
             while at < begin + seconds:

@@ -13,7 +13,7 @@ from mesh.redis import TROUBLE
 from mesh.telemetry import get_logger
 
 BATCH = 100
-AT_ONCE = 16
+AT_ONCE = 8
 """Removed side by side: one photo whose removal hangs must not hold the others up."""
 
 _log = get_logger(__name__)

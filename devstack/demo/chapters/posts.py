@@ -132,7 +132,7 @@ async def _scroll(cast: Cast, made: list[dict[str, Any]], tell: Narrator) -> Non
         )
         step.done()
         step.equal(ids(page), expected, "the order is newest first")
-        step.check(all(edge["node"]["blurhash"] for edge in page["edges"]), "each has a placeholder")
+        step.check(all(edge["node"]["blurhash"] for edge in page["edges"]), "each has a blurhash")
     with tell.step("He scrolls through it two by two: each post once.") as step:
         seen: list[str] = []
         after = None

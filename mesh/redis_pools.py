@@ -3,16 +3,20 @@
 The library's own pools refuse the caller for whom no connection is left, although one becomes free a millisecond
 later; its blocking pool exists for one server only, and loses wake-ups of callers that are cancelled. Here a
 semaphore stands before each pool, which therefore never runs empty.
+
+Who closes a client waits for the commands that are under way: the library would cut them off, and one that is tried
+again, or was about to connect, would open a connection that nobody closes.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.cluster import ClusterPipeline
 from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError
 
 
@@ -20,11 +24,15 @@ class _Places:
     """As many places as there may be connections."""
 
     def __init__(self, count: int, *, wait_seconds: float) -> None:
+        self._count = count
         self._free = asyncio.Semaphore(count)
         self._wait_seconds = wait_seconds
+        self._is_closed = False
 
     async def take(self) -> None:
-        """Take a place; `MaxConnectionsError` when none became free in time."""
+        """Take a place; `MaxConnectionsError` when none became free in time, `ConnectionError` once they are closed."""
+        if self._is_closed:
+            raise RedisConnectionError("the client is closed")
         if not self._free.locked():
             await self._free.acquire()  # does not wait, and so needs no timer
             return
@@ -36,6 +44,16 @@ class _Places:
 
     def give_back(self) -> None:
         self._free.release()
+
+    async def close(self) -> None:
+        """Give no place any more, and return when all have come back; after two waits, for a try and a retry, go on."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._wait_seconds):
+                for _ in range(self._count):
+                    await self._free.acquire()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
@@ -49,8 +67,8 @@ class _Places:
 class WaitingPool(ConnectionPool):
     """Connections to one server.
 
-    Both methods replace the library's, which count for an observer that is not installed: that is a fifth of the cost
-    of a command.
+    `get_connection` and `release` replace the library's, which count for an observer that is not installed: that is a
+    fifth of the cost of a command.
     """
 
     def __init__(self, *args: Any, wait_seconds: float, **options: Any) -> None:
@@ -82,6 +100,11 @@ class WaitingPool(ConnectionPool):
         finally:
             self._places.give_back()
 
+    async def aclose(self) -> None:
+        """Let what is under way end, then disconnect."""
+        await self._places.close()
+        await super().aclose()
+
 
 class WaitingSentinelPool(WaitingPool, SentinelConnectionPool):
     """Connections to whichever server Sentinel calls the primary, or to its replicas."""
@@ -101,6 +124,12 @@ class WaitingCluster(RedisCluster):
         """Run a command."""
         async with self._commands.one():
             return await super().execute_command(*args, **options)
+
+    async def aclose(self) -> None:
+        """Let what is under way end, then disconnect."""
+        await self._pipelines.close()
+        await self._commands.close()
+        await super().aclose()
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
         """Return a pipeline."""

@@ -1,9 +1,12 @@
 """mesh.redis: one server, a primary that Sentinel knows, a cluster."""
 
 import asyncio
+import gc
 
 import numpy as np
 import pytest
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, ResponseError
 
 from mesh import redis, redis_bulk
@@ -69,6 +72,22 @@ async def test_callers_that_give_up_cost_no_connection(url):
             await asyncio.gather(*calls, return_exceptions=True)
         assert await asyncio.gather(*(client.set("key", 1) for _ in range(10))) == [True] * 10
         await client.delete("key")
+
+
+def open_connections():
+    return {id(one) for one in gc.get_objects() if isinstance(one, AbstractConnection) and one.is_connected}
+
+
+async def test_what_is_under_way_when_a_client_closes_ends_and_leaves_no_connection(url):
+    before = open_connections()
+    async with redis.connect(url, pool_size=4) as client:
+        assert await client.get("key") is None
+        reads = [asyncio.create_task(client.get("key")) for _ in range(8)]
+        await asyncio.sleep(0)  # one goes on with the open connection, three are about to connect, the others wait
+    assert await asyncio.gather(*reads) == [None] * 8
+    assert open_connections() <= before
+    with pytest.raises(RedisConnectionError, match="closed"):
+        await client.get("key")
 
 
 async def test_requests_of_many_ids_are_answered_in_their_order(url):

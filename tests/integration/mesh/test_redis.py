@@ -90,6 +90,14 @@ async def test_what_is_under_way_when_a_client_closes_ends_and_leaves_no_connect
         await client.get("key")
 
 
+async def test_a_connection_that_does_not_come_back_does_not_keep_a_client_open(redis_url_of, monkeypatch):
+    monkeypatch.setattr(redis, "ANSWER_SECONDS", 0.1)
+    async with asyncio.timeout(5):
+        async with redis.connect(redis_url_of(SERVICE)) as client:
+            held = await client.connection_pool.get_connection()
+    assert not held.is_connected
+
+
 async def test_requests_of_many_ids_are_answered_in_their_order(url):
     """Each by the server of its id; the first claim of a key is taken, the second is not."""
     ids = np.array([7, 123_456, 42, 99_999, 8], dtype=np.int64)

@@ -5,16 +5,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from devstack.accounts import Account
-
-LAUNCHER = Path(__file__).with_name("launch.py")
+from devstack.accounts import Account, launched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +59,9 @@ class Process:
         """Start the child; returns at once."""
         if spec.before_start is not None:
             spec.before_start()
-        account = f"{spec.account.uid}:{spec.account.gid}" if spec.account else "-"
-        wrapper = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), account]
         with spec.log.open("ab") as log:
             popen = subprocess.Popen(
-                [*wrapper, *spec.command],
+                launched(spec.command, spec.account),
                 cwd=spec.folder,
                 env=dict(spec.environment),
                 stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from devstack.accounts import Account, unprivileged_account
+from devstack.accounts import Account, launched, unprivileged_account
 from devstack.credentials import ADMIN, Credentials, sync_folder
 from devstack.folder import StateFolder
 from devstack.ports import HOST, PortBlock
@@ -158,17 +158,13 @@ class Postgres(Server):
         sync_folder(self._home)
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        as_account: Mapping[str, object] = (
-            {"user": self._account.uid, "group": self._account.gid, "extra_groups": []} if self._account else {}
-        )
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            command,
+        return subprocess.run(
+            launched(command, self._account),
             env=environment(self._home),
             cwd=self._home,
             capture_output=True,
             text=True,
             check=False,
-            **as_account,
         )
 
 
